@@ -1,0 +1,125 @@
+"""Fixtures shared by all rooms: settings of their own, a real store, a real broker.
+
+`KABAR_TEST_POSTGRES_URL` names a PostgreSQL to use instead of starting one; its role must be
+allowed to create databases.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import hypothesis
+import pytest
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from sqlalchemy import Engine
+
+from tests.servers import postgres
+from tests.servers.valkey import Valkey
+from worker.settings import Settings
+from worker.store import open_engine, schema
+
+# Read before the fixture below hides it from the tests.
+_POSTGRES_URL = os.environ.get("KABAR_TEST_POSTGRES_URL")
+
+# A deadline is a timed assertion, and on a busy machine a false one.
+hypothesis.settings.register_profile("kabar", deadline=None)
+hypothesis.settings.load_profile("kabar")
+
+
+class MakeSettings(Protocol):
+    def __call__(self, **overrides: Any) -> Settings: ...
+
+
+class _OnlyGiven(Settings):
+    """Settings from keyword arguments and defaults; neither file nor environment is read."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No `KABAR_*` of the machine reaches a test or what it starts."""
+    for name in [name for name in os.environ if name.upper().startswith("KABAR_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> MakeSettings:
+    """Make `Settings` from keyword arguments, with a data directory of the test's own."""
+
+    def make(**overrides: Any) -> Settings:
+        return _OnlyGiven(**{"data_dir": tmp_path / "data", **overrides})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """The run's PostgreSQL, started when the first test asks for it."""
+    server = postgres.Server(_POSTGRES_URL) if _POSTGRES_URL else postgres.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.Server) -> Iterator[str]:
+    """The URL of a new, empty PostgreSQL database."""
+    url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a SQLite database whose file does not exist yet."""
+    return f"sqlite:///{tmp_path / 'kabar.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty store; the test runs once on each database."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def store_settings(make_settings: MakeSettings, store_url: str) -> Settings:
+    """Settings with a migrated store; the test runs once on each database."""
+    settings = make_settings(store={"url": store_url})
+    schema.upgrade(settings)
+    return settings
+
+
+@pytest.fixture
+def engine(store_settings: Settings) -> Iterator[Engine]:
+    """An engine on a migrated store; the test runs once on each database."""
+    engine = open_engine(store_settings)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def valkey() -> Iterator[Valkey]:
+    """A running Valkey of the test's own."""
+    with Valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,165 @@
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, insert, inspect, text
+
+from tests.conftest import MakeSettings
+from tests.parallel import in_processes
+from worker.settings import Settings
+from worker.store import StoreError, open_engine, pages, schema
+from worker.store.models import Base, Page
+from worker.store.sessions import reading, writing
+
+TABLES = set(Base.metadata.tables)
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+NEXT_MIGRATION = '''
+"""A migration of the next version."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0000_next"
+down_revision = "{head}"
+
+
+def upgrade() -> None:
+    op.create_table("next", sa.Column("id", sa.Integer(), primary_key=True))
+'''
+
+
+@pytest.fixture
+def settings(make_settings: MakeSettings, store_url: str) -> Settings:
+    return make_settings(store={"url": store_url})
+
+
+@pytest.fixture
+def sqlite_settings(make_settings: MakeSettings, sqlite_url: str) -> Settings:
+    return make_settings(store={"url": sqlite_url})
+
+
+def test_upgrade_from_nothing_makes_every_table(settings: Settings) -> None:
+    head = schema.upgrade(settings)
+    assert head is not None
+    assert tables(settings) >= TABLES
+    assert schema.upgrade(settings) is None
+    schema.check(settings)
+
+
+def test_models_and_migrations_agree(engine: Engine) -> None:
+    options = {"compare_server_default": True, "include_name": is_no_partition}
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_any_number_of_processes_may_upgrade_at_once(settings: Settings) -> None:
+    came_to = in_processes(8, schema.upgrade, settings)
+    assert sorted(revision is None for revision in came_to) == [False] + 7 * [True]
+    schema.check(settings)
+
+
+def test_a_store_that_was_never_migrated_is_told_how(settings: Settings) -> None:
+    with pytest.raises(StoreError, match=r"revision none, .* run `kabar db upgrade`"):
+        schema.check(settings)
+
+
+def test_a_newer_store_is_refused_with_the_way_out(store_settings: Settings) -> None:
+    execute(store_settings, "UPDATE alembic_version SET version_num = 'f00d'")
+    for refuse in (schema.upgrade, schema.check):
+        with pytest.raises(StoreError) as caught:
+            refuse(store_settings)
+        message = str(caught.value)
+        assert "f00d" in message
+        assert "upgrade Kabar, or restore a backup" in message
+        assert "\n" not in message
+    assert tables(store_settings) >= TABLES
+
+
+def test_a_store_out_of_reach_is_one_line(make_settings: MakeSettings, tmp_path: Path) -> None:
+    nowhere = make_settings(store={"url": f"postgresql://kabar@/kabar?host={tmp_path}"})
+    with pytest.raises(StoreError, match=r"^the store cannot be reached: .*$") as caught:
+        schema.upgrade(nowhere)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sqlite_file_is_copied_before_it_is_migrated(
+    sqlite_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = schema.upgrade(sqlite_settings)
+    assert backups(tmp_path) == []
+    execute(sqlite_settings, "INSERT INTO hosts (host) VALUES ('example.org')")
+
+    monkeypatch.setattr(schema, "_MIGRATIONS", with_next_migration(tmp_path, str(old)))
+    assert schema.upgrade(sqlite_settings) == "0000_next"
+    assert "next" in tables(sqlite_settings)
+
+    (copy,) = backups(tmp_path)
+    assert f".{old}." in copy.name
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT host FROM hosts").fetchall() == [("example.org",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(old,)]
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'next'").fetchall()
+
+    assert schema.upgrade(sqlite_settings) is None
+    assert backups(tmp_path) == [copy]
+
+
+def test_postgres_keeps_pages_by_day(make_settings: MakeSettings, postgres_url: str) -> None:
+    settings = make_settings(store={"url": postgres_url})
+    schema.upgrade(settings)
+    engine = open_engine(settings)
+    week = timedelta(days=7)
+    assert pages.maintain(engine, week, NOON) == 0
+    for article_id, fetched_at in enumerate([NOON, NOON + timedelta(days=1)]):
+        add_page(engine, article_id, fetched_at)
+    assert days_of_pages(engine) == [("pages_20260304",), ("pages_20260305",)]
+
+    assert pages.maintain(engine, week, NOON + timedelta(days=8)) == 1
+    assert days_of_pages(engine) == [("pages_20260305",)]
+    engine.dispose()
+
+
+def add_page(engine: Engine, article_id: int, fetched_at: datetime) -> None:
+    page = {"article_id": article_id, "part": 0, "fetched_at": fetched_at}
+    with writing(engine) as connection:
+        connection.execute(insert(Page).values(url="https://example.org/", body=b"", **page))
+
+
+def days_of_pages(engine: Engine) -> list[tuple[object, ...]]:
+    with reading(engine) as connection:
+        rows = connection.execute(text("SELECT tableoid::regclass::text FROM pages ORDER BY 1"))
+        return [tuple(row) for row in rows]
+
+
+def is_no_partition(name: str | None, kind: str, _parents: object) -> bool:
+    return not (kind == "table" and name is not None and name.startswith("pages_"))
+
+
+def with_next_migration(directory: Path, head: str) -> Path:
+    migrations = directory / "migrations"
+    shutil.copytree(Path(schema.__file__).parent / "migrations", migrations)
+    (migrations / "versions" / "next.py").write_text(NEXT_MIGRATION.format(head=head))
+    return migrations
+
+
+def backups(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.bak"))
+
+
+def tables(settings: Settings) -> set[str]:
+    engine = open_engine(settings, pooled=False)
+    return set(inspect(engine).get_table_names())
+
+
+def execute(settings: Settings, statement: str) -> list[tuple[object, ...]]:
+    engine = open_engine(settings, pooled=False)
+    with writing(engine) as connection:
+        result = connection.execute(text(statement))
+        return [tuple(row) for row in result] if result.returns_rows else []

@@ -1,0 +1,91 @@
+"""The long-running commands: `up`, `worker`, `beat`, `web`, and their `health`.
+
+Each imports what it runs only when it runs: an import of Celery or of the extractor that a process
+does not need is a tenth of a second and ten megabytes in each.
+"""
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from worker import logs
+from worker import settings as configuration
+from worker.cli.output import Failure, open_store
+from worker.settings import Settings
+
+
+class Role(StrEnum):
+    """What a worker node works on."""
+
+    IO = "io"
+    CPU = "cpu"
+    TRANSLATE = "translate"
+    CONTROL = "control"
+    ALL = "all"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (up, worker, beat, web, health):
+        app.command()(command)
+
+
+def up(
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Print what the start took, and the memory.")
+    ] = False,
+) -> None:
+    """Run everything on this machine in the foreground: broker, beat, workers and web."""
+    from worker import embedded
+
+    sys.exit(embedded.up(_settings(), timings=timings))
+
+
+def worker(
+    role: Annotated[list[Role], typer.Option(help="What to work on; may be given again.")] = [  # noqa: B006 - typer's own form
+        Role.ALL
+    ],
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Processes side by side; default: the settings'.")
+    ] = None,
+) -> None:
+    """Run a worker node."""
+    from worker.app import run_worker
+
+    sys.exit(run_worker(_settings(), [str(one) for one in dict.fromkeys(role)], concurrency))
+
+
+def beat() -> None:
+    """Run the scheduler; one is enough."""
+    from worker.app import run_beat
+
+    sys.exit(run_beat(_settings()))
+
+
+def web() -> None:
+    """Run the web service."""
+    from worker.web import run
+
+    sys.exit(run(_settings()))
+
+
+def health(
+    role: Annotated[str, typer.Argument(help="beat, web, or a worker's role.")],
+) -> None:
+    """Exit with 0 when the process of that role on this host was heard of lately."""
+    from worker.store import processes
+
+    with open_store() as engine:
+        silence = processes.silence(engine, role)
+    if not processes.is_healthy(silence):
+        heard = f"{silence.total_seconds():.0f} s ago" if silence else "never"
+        raise Failure(f"{role} on this host was last heard of: {heard}")
+    typer.echo("healthy")
+
+
+def _settings() -> Settings:
+    settings = configuration.load()
+    logs.configure(settings.log)
+    return settings

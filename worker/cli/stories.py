@@ -1,0 +1,57 @@
+"""`kabar stories`: what was found."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli.output import Failure, Json, open_store, print_json, print_table, record, when
+from worker.store import stories
+
+app = typer.Typer(help="The stories that were found.", no_args_is_help=True)
+
+_INTERNAL = ("lease_token", "lease_until", "url_key", "canonical_key", "content_hash", "feed_entry")
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List the newest stories."""
+    with open_store() as engine:
+        rows = stories.listing(engine, limit)
+    if as_json:
+        print_json([record(row) for row in rows])
+        return
+    print_table(
+        rows,
+        {"id": None, "opened_at": when, "language": None, "article_count": None, "title": None},
+        empty="no stories yet: add a feed with `kabar feeds add URL`, and start `kabar up`",
+    )
+
+
+@app.command()
+def show(
+    story_id: Annotated[int, typer.Argument(metavar="ID", help="The story's number.")],
+    as_json: Json = False,
+) -> None:
+    """Show a story, its articles, and what happened to each of them."""
+    with open_store() as engine:
+        found = stories.find(engine, story_id)
+    if found is None:
+        raise Failure(f"there is no story {story_id}: `kabar stories list` shows the newest")
+    story, articles = found
+    if as_json:
+        print_json(record(story) | {"articles": [record(row, *_INTERNAL) for row in articles]})
+        return
+    typer.echo(f"{story['title']}\n\n{story['summary'] or '(no summary)'}\n\n{story['url'] or ''}")
+    for article in articles:
+        typer.echo(f"\narticle {article['id']}  {article['url'] or '(no link)'}")
+        for line in article["history"]:
+            typer.echo(f"  {_line(line)}")
+
+
+def _line(line: Mapping[str, Any]) -> str:
+    reason = f": {line['reason']} ({line.get('detail') or ''})" if line.get("reason") else ""
+    return f"{line['at'][:19].replace('T', ' ')}Z  {line['stage']:<9}  {line['outcome']}{reason}"

@@ -1,0 +1,42 @@
+"""What the demo publishes, and in which order."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Literal
+
+from worker.demo import generator
+from worker.demo.article import Article, written
+
+_CYCLE = 8  # a repeat and an update in so many stories
+_REPEAT_AT = 3
+_UPDATE_AT = 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that the newsroom does; `article` is already the changed one for an update."""
+
+    act: Literal["publish", "repeat", "update"]
+    article: Article
+
+
+def agenda(seed: int, stories: int | None) -> Iterator[Step]:
+    """The hand-written articles, then generated ones: `stories` in all, or without end.
+
+    Now and then an earlier one is repeated on another site or updated, once each at least.
+    """
+    series = chain(written(), generator.articles(seed))
+    lately: deque[Article] = deque(maxlen=3)
+    for number, article in enumerate(islice(series, stories), start=1):
+        lately.append(article)
+        yield Step("publish", article)
+        if _is_due(number, _REPEAT_AT, stories):
+            yield Step("repeat", lately[0])
+        if _is_due(number, _UPDATE_AT, stories):
+            yield Step("update", lately[0].revised())
+
+
+def _is_due(number: int, at: int, stories: int | None) -> bool:
+    return number % _CYCLE == at or (number == stories and number < at)

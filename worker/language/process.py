@@ -1,0 +1,137 @@
+"""Process an article: extract its text, identify the language, summarise. CPU only, and pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import lxml.html
+from lxml.etree import ParserError
+
+from worker.articles import CleanArticle, ExtractionError, Page, extract
+from worker.language.identify import identify
+from worker.language.summarize import Summary, summarize
+from worker.reasons import Reason
+from worker.settings import ProcessSettings, Settings
+
+_TAG = re.compile(r"<[^<>]*>")
+_WARM_UP = f"<html><body><article><p>{'Some words of a text. ' * 20}</p></article></body></html>"
+_UNPARSED = 600  # characters of the feed's text that are shown without having been parsed
+
+
+@dataclass(frozen=True, slots=True)
+class FeedText:
+    """What the feed said of an article; `summary` and `content` may hold HTML."""
+
+    title: str
+    summary: str
+    content: str
+    authors: tuple[str, ...]
+    publisher: str | None
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an article is made from. Without pages the feed's own text is used."""
+
+    article_id: int
+    url: str | None
+    published_at: datetime | None
+    feed: FeedText
+    pages: Sequence[Page]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOutcome:
+    """A readable article. `reason` says why it was made from the feed's text, if it was."""
+
+    article_id: int
+    next_stage: Literal["translate", "publish"]
+    article: CleanArticle
+    published_at: datetime | None
+    language: str | None
+    summary: Summary | None
+    reason: Reason | None = None
+    detail: str = ""
+
+
+def load() -> None:
+    """Load extractor and models now: before a fork, so that all pool processes share them."""
+    page = Page("https://example.org/", _WARM_UP.encode(), None, datetime.now(UTC))
+    text = extract(page).text
+    summarize(text, identify(text), ProcessSettings())
+
+
+def process(source: Source, settings: Settings) -> ProcessOutcome:
+    """Make the article from its pages, or, where they give none, from what the feed said."""
+    if not source.pages:
+        return _outcome(source, _from_feed(source), settings)
+    try:
+        return _outcome(source, extract(source.pages[0]), settings)
+    except ExtractionError as error:
+        return _outcome(source, _from_feed(source), settings, error.reason, error.detail)
+
+
+def crashed(source: Source) -> ProcessOutcome:
+    """The outcome for an article that took its process down, time and again.
+
+    The culprit may be the feed's text as well as the page: neither parser nor model sees it again.
+    """
+    text = " ".join(_TAG.sub(" ", source.feed.summary).split())[:_UNPARSED]
+    return ProcessOutcome(
+        article_id=source.article_id,
+        next_stage="publish",
+        article=CleanArticle(source.feed.title, text, source.feed.authors, source.feed.publisher),
+        published_at=source.published_at,
+        language=source.feed.language,
+        summary=Summary(text, "feed") if text else None,
+        reason=Reason.CRASHED,
+        detail=Reason.CRASHED.text,
+    )
+
+
+def _from_feed(source: Source) -> CleanArticle:
+    return CleanArticle(
+        title=source.feed.title,
+        text=_plain(source.feed.content) or _plain(source.feed.summary),
+        authors=source.feed.authors,
+        publisher=source.feed.publisher,
+        language=source.feed.language,
+    )
+
+
+def _outcome(
+    source: Source,
+    article: CleanArticle,
+    settings: Settings,
+    reason: Reason | None = None,
+    detail: str = "",
+) -> ProcessOutcome:
+    title = article.title or source.feed.title
+    language = identify(f"{title}\n{article.text}", article.language or source.feed.language)
+    needs_translation = any(target != language for target in settings.translate.targets)
+    return ProcessOutcome(
+        article_id=source.article_id,
+        next_stage="translate" if needs_translation else "publish",
+        article=article,
+        published_at=source.published_at or article.published_at,
+        language=language,
+        summary=summarize(article.text, language, settings.process),
+        reason=reason,
+        detail=detail,
+    )
+
+
+def _plain(html: str) -> str:
+    if not html.strip():
+        return ""
+    try:
+        tree = lxml.html.fragment_fromstring(html, create_parent="div")
+    except (ParserError, ValueError):  # such as control characters that XML has no place for
+        return ""
+    for element in tree.iter("p", "br", "div", "li"):
+        element.tail = f"\n{element.tail or ''}"
+    lines = (" ".join(line.split()) for line in tree.text_content().splitlines())
+    return "\n\n".join(line for line in lines if line)

@@ -1,0 +1,59 @@
+"""The fixed list of reasons: why something failed, was degraded or was given up.
+
+Every failure that a feed, an article or a delivery can show is one of these, so that each can be
+counted and explained. A new way to fail gets a new line here, never a free text of its own.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A machine name (the value) with one line for people (`text`)."""
+
+    text: str
+
+    def __new__(cls, value: str, text: str) -> "Reason":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+    # What a request can end in, before any status line came back.
+    INVALID_URL = "invalid_url", "the URL cannot be requested (scheme, host or syntax)"
+    ADDRESS_DENIED = "address_denied", "the host is at an address that must not be connected to"
+    DNS_FAILED = "dns_failed", "the host's name could not be resolved"
+    CONNECT_FAILED = "connect_failed", "no connection to the host"
+    TLS_FAILED = "tls_failed", "the host's certificate or TLS handshake was refused"
+    TIMEOUT = "timeout", "no complete answer before the deadline"
+    CONNECTION_LOST = "connection_lost", "the connection broke or the answer was not HTTP"
+    TOO_LARGE = "too_large", "the (decompressed) body was over the cap"
+    TOO_MANY_REDIRECTS = "too_many_redirects", "the chain of redirects was too long"
+
+    # What a status line can say.
+    REDIRECTED = "redirected", "redirected where redirects are not followed"
+    UNAUTHORIZED = "unauthorized", "401 or 403: not for us"
+    NOT_FOUND = "not_found", "404: there is nothing at that URL"
+    GONE = "gone", "410: removed for good"
+    RATE_LIMITED = "rate_limited", "429: asked too often"
+    CLIENT_ERROR = "client_error", "another 4xx status"
+    SERVER_ERROR = "server_error", "a 5xx status"
+    UNEXPECTED_STATUS = "unexpected_status", "a status that means nothing here"
+
+    # Feeds.
+    NOT_A_FEED = "not_a_feed", "the document is no feed (often: an HTML page)"
+    MALFORMED_FEED = "malformed_feed", "the feed could not be parsed and held no entries"
+
+    # Articles.
+    NO_LINK = "no_link", "the entry has no link; published from what the feed said"
+    NOT_HTML = "not_html", "the page is no HTML document"
+    NO_TEXT = "no_text", "no article text was found on the page"
+    EXTRACTION_FAILED = "extraction_failed", "the extractor raised an error on the page"
+    CRASHED = "crashed", "it took its process down three times"
+
+    # Language.
+    LANGUAGE_UNKNOWN = "language_unknown", "the text's language could not be told"
+    NO_ENGINE = "no_engine", "no translation engine is set up for this language pair"
+
+    # Deliveries.
+    NOT_ACCEPTED = "not_accepted", "every attempt of the retry schedule failed"
+    ENDPOINT_DISABLED = "endpoint_disabled", "the endpoint was disabled or removed"

@@ -1,0 +1,353 @@
+"""Settings: defaults here, then a TOML file, then `KABAR_*` from the environment.
+
+The file is `config/kabar.toml` beside the working directory, or what `KABAR_CONFIG` names. In the
+environment sections are nested by `__` (`KABAR_HTTP__USER_AGENT`), and any key may be read from a
+file instead by adding `_FILE` (`KABAR_STORE__URL_FILE`), so that secrets need not stand in the
+environment. A key that does not exist, or a value that does not fit, is an error with its path.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import platformdirs
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+Stage = Literal["poll", "fetch", "process", "translate", "publish", "deliver"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+_NOT_SETTINGS = {"KABAR_CONFIG"}
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names key, value and what was expected."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value  # TOML has no null
+
+
+OptionalUrl = Annotated[str | None, BeforeValidator(_none_if_empty)]
+
+
+class StoreSettings(_Section):
+    url: OptionalUrl = Field(
+        default=None,
+        description="SQLAlchemy URL; empty: SQLite in the data directory",
+    )
+    pool_size: int = Field(default=5, ge=1, le=100, description="connections a process may hold")
+
+
+class BrokerSettings(_Section):
+    url: OptionalUrl = Field(
+        default=None,
+        description="redis://, rediss:// or redis+socket://; empty: `kabar up` runs a Valkey",
+    )
+
+
+class HttpSettings(_Section):
+    user_agent: str = Field(
+        default="Kabar/0.1 (news reader; feeds and articles for its user)",
+        min_length=1,
+        description="sent with every request",
+    )
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(),
+        description="networks that may be connected to although they are not public",
+    )
+    timeout_seconds: float = Field(default=30, gt=0, le=300, description="a request in all")
+    connect_timeout_seconds: float = Field(default=10, gt=0, le=60)
+    max_redirects: int = Field(default=10, ge=0, le=30)
+    max_body_bytes: int = Field(
+        default=5_000_000, ge=1_000, description="cap on a page or feed, decompressed"
+    )
+
+
+class PollSettings(_Section):
+    interval_seconds: float = Field(default=900, ge=1, description="between polls of one feed")
+    max_interval_seconds: float = Field(
+        default=86_400, ge=1, description="at most, after failures that double it"
+    )
+    batch: int = Field(default=100, ge=1, le=1000, description="feeds a task claims at once")
+    backfill: int = Field(
+        default=10, ge=0, description="entries taken from a feed at its first poll"
+    )
+    backfill_alerts: bool = Field(
+        default=False, description="alert for the entries of a feed's first poll too"
+    )
+
+
+class FetchSettings(_Section):
+    batch: int = Field(default=50, ge=1, le=500, description="articles a task claims at once")
+    retry_seconds: tuple[float, ...] = Field(
+        default=(10, 60),
+        description="waits before a page is tried again; then the feed's own text is published",
+    )
+
+
+class ProcessSettings(_Section):
+    batch: int = Field(default=8, ge=1, le=100, description="articles a task claims at once")
+    summary_sentences: int = Field(default=3, ge=1, le=6)
+    summary_characters: int = Field(default=600, ge=80, description="a summary's length at most")
+
+
+class TranslateSettings(_Section):
+    engines: tuple[Literal["none"], ...] = Field(
+        default=("none",), description="in order of preference; `none` leaves texts as they are"
+    )
+    targets: tuple[str, ...] = Field(
+        default=("en",), description="languages (BCP 47) to translate into"
+    )
+    batch: int = Field(default=16, ge=1, le=200, description="articles a task claims at once")
+
+
+class PublishSettings(_Section):
+    batch: int = Field(default=20, ge=1, le=200, description="articles a task claims at once")
+
+
+class WebhookSettings(_Section):
+    batch: int = Field(default=50, ge=1, le=500, description="endpoints a task serves at once")
+    max_in_flight: int = Field(default=4, ge=1, le=64, description="requests at once an endpoint")
+    timeout_seconds: float = Field(default=15, gt=0, le=30, description="a delivery attempt in all")
+    retry_seconds: tuple[float, ...] = Field(
+        default=(5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
+        description="waits between attempts; after the last one the delivery is dead",
+    )
+
+
+class LeaseSettings(_Section):
+    """Seconds for which a claim holds; a batch's deadline is at most half of it."""
+
+    poll: float = Field(default=120, ge=2)
+    fetch: float = Field(default=120, ge=2)
+    process: float = Field(default=120, ge=2)
+    translate: float = Field(default=180, ge=2)
+    publish: float = Field(default=60, ge=2)
+    deliver: float = Field(default=120, ge=2)
+
+
+class WorkerSettings(_Section):
+    """Processes a node runs side by side; `--concurrency` overrides."""
+
+    io: int = Field(default=2, ge=1, le=64)
+    cpu: int = Field(default=2, ge=1, le=64)
+    translate: int = Field(default=1, ge=1, le=8)
+    stop_seconds: float = Field(
+        default=30, ge=0, description="what running tasks are given when the service stops"
+    )
+
+
+class RetentionSettings(_Section):
+    pages_days: int = Field(default=7, ge=1, description="days for which raw pages are kept")
+
+
+class WebSettings(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535, description="0: any free port")
+
+
+class LogSettings(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Settings(BaseSettings):
+    """All settings. Immutable; made by `load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KABAR_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("kabar")),
+        description="where the embedded store, broker and logs live",
+    )
+    feeds_file: Path = Field(
+        default=Path("config/feeds.toml"), description="feeds that `kabar up` adds when it starts"
+    )
+    store: StoreSettings = StoreSettings()
+    broker: BrokerSettings = BrokerSettings()
+    http: HttpSettings = HttpSettings()
+    poll: PollSettings = PollSettings()
+    fetch: FetchSettings = FetchSettings()
+    process: ProcessSettings = ProcessSettings()
+    translate: TranslateSettings = TranslateSettings()
+    publish: PublishSettings = PublishSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    leases: LeaseSettings = LeaseSettings()
+    workers: WorkerSettings = WorkerSettings()
+    retention: RetentionSettings = RetentionSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _fit_requests_into_leases(self) -> "Settings":
+        # A batch works for half its lease: a request that may take longer would never be seen to
+        # fail, only be put off, for ever.
+        for stage, key, seconds in (
+            ("poll", "http.timeout_seconds", self.http.timeout_seconds),
+            ("fetch", "http.timeout_seconds", self.http.timeout_seconds),
+            ("deliver", "webhooks.timeout_seconds", self.webhooks.timeout_seconds),
+        ):
+            lease = getattr(self.leases, stage)
+            if seconds >= lease / 2:
+                raise ValueError(
+                    f"leases.{stage} = {lease:g} must be more than twice {key} = {seconds:g}"
+                )
+        return self
+
+    @field_validator("data_dir", "feeds_file")
+    @classmethod
+    def _expand(cls, path: Path) -> Path:
+        return path.expanduser()
+
+    @cached_property
+    def store_url(self) -> str:
+        """The store's SQLAlchemy URL; without one in the settings, SQLite in the data directory."""
+        return self.store.url or f"sqlite:///{self.data_dir.absolute() / 'kabar.db'}"
+
+    def lease(self, stage: Stage) -> timedelta:
+        """How long a claim of `stage` holds."""
+        return timedelta(seconds=getattr(self.leases, stage))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (
+            init_settings,
+            _EnvironmentSource(settings_cls),
+            TomlConfigSettingsSource(settings_cls, toml_file=config_file()),
+        )
+
+
+def load() -> Settings:
+    """Read the settings.
+
+    Raises `ConfigError` when a key is unknown, a value does not fit or a file cannot be read.
+    """
+    path = config_file()
+    try:
+        _refuse_unknown_environment(os.environ)
+        return Settings()
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(error, path))) from None
+    except SettingsError as error:
+        raise ConfigError(f"{error}: {error.__cause__}") from None
+    except ValueError as error:  # the TOML parser's own
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def config_file() -> Path | None:
+    """The configuration file in force, or None where there is none.
+
+    Raises `ConfigError` when `KABAR_CONFIG` names a file that is not there.
+    """
+    if named := os.environ.get("KABAR_CONFIG"):
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"KABAR_CONFIG={named}: no such file")
+        return path
+    path = Path("config/kabar.toml")
+    return path if path.is_file() else None
+
+
+class _EnvironmentSource(EnvSettingsSource):
+    """The environment, with `KEY_FILE` read in place of `KEY`."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        found = dict(super()._load_env_vars())
+        for name in [name for name in found if name.startswith("kabar_") and _is_file_key(name)]:
+            found[name.removesuffix("_file")] = _read_secret(name, found.pop(name) or "")
+        return found
+
+
+def _is_file_key(name: str) -> bool:
+    return name.endswith("_file") and _path_of(name) not in set(keys(Settings))
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{name.upper()}={path}: {error.strerror}") from None
+
+
+def _refuse_unknown_environment(environ: Mapping[str, str]) -> None:
+    known = set(keys(Settings))
+    for name in environ:
+        if not name.upper().startswith("KABAR_") or name.upper() in _NOT_SETTINGS:
+            continue
+        path = _path_of(name.lower())
+        if path not in known and path.removesuffix("_file") not in known:
+            raise ConfigError(f"{name}: no such setting{_nearest(path, known)}")
+
+
+def _path_of(environment_name: str) -> str:
+    return environment_name.removeprefix("kabar_").replace("__", ".")
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of `model` as a dotted path; sections count as keys too."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from keys(field.annotation, f"{prefix}{name}.")
+
+
+def _nearest(path: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(path, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _explain(error: ValidationError, path: Path | None) -> Iterator[str]:
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
+        if not key:
+            yield problem["msg"].removeprefix("Value error, ")
+        elif problem["type"] == "extra_forbidden":
+            yield f"{_origin(key, path)}: no such setting{_nearest(key, set(keys(Settings)))}"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            yield f"{_origin(key, path)} = {_shown(key, problem['input'])}: {message}"
+
+
+def _origin(key: str, path: Path | None) -> str:
+    name = "KABAR_" + key.upper().replace(".", "__")
+    if name in os.environ:
+        return name
+    return f"{path}: {key}" if path else key
+
+
+def _shown(key: str, value: Any) -> str:
+    return "(hidden)" if key.endswith(".url") else repr(value)

@@ -1,0 +1,256 @@
+"""Statements of the rooms `articles` and `language`: an article's way from entry to readable."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, select, update
+
+from worker.articles import Article, FetchOutcome
+from worker.feeds import Entry, Feed
+from worker.language import FeedText, ProcessOutcome, Source
+from worker.language.translate import Texts, TranslateOutcome
+from worker.reasons import Reason
+from worker.settings import Stage
+from worker.store import models, pages
+from worker.store.claims import Claim, finish
+from worker.store.dialects import insert_new
+from worker.store.sessions import reading, writing
+from worker.stories import content_hash, url_key
+
+_ENDED = ("done", "failed")
+_VARIABLES = 500  # of one statement; SQLite takes 32,766
+
+
+def create(
+    connection: Connection, feed: Feed, entries: Sequence[Entry], now: datetime, *, silent: bool
+) -> dict[str, int]:
+    """Make an article of each entry, or find the one that has its URL; ids by entry identity."""
+    keys = {entry.identity: _key(feed, entry) for entry in entries}
+    rows: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        rows.setdefault(keys[entry.identity], _row(feed, entry, now, silent=silent))
+    if not rows:
+        return {}
+    # In one order everywhere, or two polls that list the same articles wait for each other.
+    values = [{"url_key": key, **rows[key]} for key in sorted(rows)]
+    connection.execute(insert_new(connection, models.Article), values)
+    ids: dict[str, int] = {}
+    for start in range(0, len(values), _VARIABLES):
+        part = [row["url_key"] for row in values[start : start + _VARIABLES]]
+        found = select(models.Article.url_key, models.Article.id).where(
+            models.Article.url_key.in_(part)
+        )
+        ids |= {key: article_id for key, article_id in connection.execute(found)}
+    return {identity: ids[key] for identity, key in keys.items()}
+
+
+def revise(connection: Connection, article_id: int, entry: Entry, now: datetime) -> None:
+    """Fetch an article again whose entry changed, unless it is on its way anyhow."""
+    connection.execute(
+        update(models.Article)
+        .where(models.Article.id == article_id, models.Article.stage.in_(_ENDED))
+        .values(
+            stage="fetch", due_at=now, attempts=0, expiries=0, reason=None, degradations=[],
+            feed_entry=_feed_entry(entry),
+        )
+    )  # fmt: skip
+
+
+def to_fetch(row: RowMapping) -> Article:
+    """A row claimed for `fetch` as the room knows it."""
+    return Article(id=row["id"], url=row["url"], attempts=row["attempts"])
+
+
+def save_fetched(engine: Engine, claim: Claim, outcomes: Iterable[FetchOutcome]) -> None:
+    """Execute fetch outcomes in one transaction."""
+    rows = {row["id"]: row for row in claim.rows}
+    with writing(engine) as connection:
+        for outcome in outcomes:
+            row = rows[outcome.article_id]
+            values = _after(row, "fetch", claim.now, outcome.result, outcome.reason, outcome.detail)
+            if outcome.result == "retry":
+                # Not degraded yet, and the count of tries goes on.
+                values |= {"attempts": row["attempts"], "degradations": row["degradations"]}
+            else:
+                values["stage"] = "process"
+            values["due_at"] = outcome.due_at
+            if finish(connection, "fetch", row["id"], claim.token, values) and outcome.page:
+                pages.save(connection, row["id"], [outcome.page])
+
+
+def sources(engine: Engine, claim: Claim) -> list[Source]:
+    """Rows claimed for `process`, with their pages, as the room knows them."""
+    with reading(engine) as connection:
+        found = pages.load(connection, [row["id"] for row in claim.rows])
+        feeds = _feeds(connection, {row["feed_id"] for row in claim.rows})
+    return [
+        Source(
+            article_id=row["id"],
+            url=row["url"],
+            published_at=row["published_at"],
+            feed=_feed_text(row["feed_entry"], feeds.get(row["feed_id"])),
+            pages=() if _is_degraded(row, "fetch") else found.get(row["id"], ()),
+        )
+        for row in claim.rows
+    ]
+
+
+def save_processed(engine: Engine, claim: Claim, outcomes: Iterable[ProcessOutcome]) -> None:
+    """Execute process outcomes in one transaction."""
+    rows = {row["id"]: row for row in claim.rows}
+    with writing(engine) as connection:
+        for outcome in outcomes:
+            row = rows[outcome.article_id]
+            values = _after(
+                row, "process", claim.now,
+                "degraded" if outcome.reason else "processed", outcome.reason, outcome.detail,
+            )  # fmt: skip
+            values |= _readable(outcome, row)
+            finish(connection, "process", row["id"], claim.token, values)
+
+
+def to_translate(row: RowMapping) -> Texts:
+    """A row claimed for `translate` as the room knows it."""
+    return Texts(row["id"], row["language"], row["title"] or "", row["summary"] or "")
+
+
+def save_translated(engine: Engine, claim: Claim, outcomes: Iterable[TranslateOutcome]) -> None:
+    """Execute translate outcomes in one transaction."""
+    rows = {row["id"]: row for row in claim.rows}
+    with writing(engine) as connection:
+        for outcome in outcomes:
+            row = rows[outcome.article_id]
+            detail = outcome.reason.text if outcome.reason else ""
+            values = _after(row, "translate", claim.now, outcome.status, outcome.reason, detail)
+            values |= {
+                "stage": "publish",
+                "due_at": outcome.due_at,
+                "translations": _translations(outcome),
+                "translation_status": outcome.status,
+            }
+            finish(connection, "translate", row["id"], claim.token, values)
+
+
+def step(
+    stage: Stage, now: datetime, attempts: int, outcome: str, reason: Reason | None = None,
+    detail: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """A line of an article's history."""
+    line = {
+        "stage": stage,
+        "at": now.isoformat(),
+        "attempts": attempts,
+        "outcome": outcome,
+        "reason": reason,
+        "detail": detail or None,
+    }
+    return {name: value for name, value in line.items() if value is not None}
+
+
+def _key(feed: Feed, entry: Entry) -> str:
+    # An entry without a link is its own article, named by its feed.
+    return url_key(entry.url or f"urn:kabar:{feed.id}:{entry.identity}")
+
+
+def _row(feed: Feed, entry: Entry, now: datetime, *, silent: bool) -> dict[str, Any]:
+    published_at = min(entry.published_at, now) if entry.published_at else None
+    return {
+        "url": entry.url,
+        "feed_id": feed.id,
+        "stage": "fetch",
+        "silent": silent,
+        "due_at": now,
+        "first_seen_at": now,
+        "published_at": published_at,
+        "feed_entry": _feed_entry(entry),
+        "degradations": [],
+        "history": [step("poll", now, 1, "listed")],
+    }
+
+
+def _feed_entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "title": entry.title,
+        "summary": entry.summary,
+        "content": entry.content,
+        "authors": list(entry.authors),
+    }
+
+
+def _feed_text(entry: Mapping[str, Any], feed: RowMapping | None) -> FeedText:
+    return FeedText(
+        title=entry["title"],
+        summary=entry["summary"],
+        content=entry["content"],
+        authors=tuple(entry["authors"]),
+        publisher=feed["title"] if feed else None,
+        language=feed["language"] if feed else None,
+    )
+
+
+def _feeds(connection: Connection, ids: set[int | None]) -> dict[int, RowMapping]:
+    rows = connection.execute(
+        select(models.Feed.id, models.Feed.title, models.Feed.language).where(
+            models.Feed.id.in_([feed_id for feed_id in ids if feed_id is not None])
+        )
+    ).mappings()
+    return {row["id"]: row for row in rows}
+
+
+def _after(
+    row: RowMapping, stage: Stage, now: datetime, outcome: str, reason: Reason | None, detail: str
+) -> dict[str, Any]:
+    line = step(stage, now, row["attempts"], outcome, reason, detail)
+    values: dict[str, Any] = {"history": [*row["history"], line]}
+    if reason:
+        degradation = {"stage": stage, "reason": reason, "detail": detail or None}
+        values["degradations"] = [*row["degradations"], degradation]
+    return values
+
+
+def _is_degraded(row: RowMapping, stage: Stage) -> bool:
+    return any(degradation["stage"] == stage for degradation in row["degradations"])
+
+
+def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
+    article = outcome.article
+    canonical = article.canonical_url or row["url"]
+    summary = asdict(outcome.summary) if outcome.summary else {"text": None, "method": None}
+    return {
+        "stage": outcome.next_stage,
+        "due_at": row["due_at"],
+        "title": article.title or row["feed_entry"]["title"],
+        "text": article.text,
+        "authors": list(article.authors) or row["feed_entry"]["authors"],
+        "publisher": article.publisher,
+        "image": article.image,
+        "word_count": article.word_count,
+        "language": outcome.language,
+        "published_at": outcome.published_at,
+        "canonical_url": canonical,
+        "canonical_key": url_key(canonical) if canonical else None,
+        "content_hash": content_hash(article.text),
+        "summary": summary["text"],
+        "summary_method": summary["method"],
+        "translations": {},
+        "translation_status": "not_needed",
+    }
+
+
+def _translations(outcome: TranslateOutcome) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for target, pair in outcome.translations.items():
+        if pair is None:
+            found[target] = None
+            continue
+        title, summary = pair
+        found[target] = {
+            "title": title.text,
+            "summary": summary.text,
+            "engine": title.engine,
+            "model": title.model,
+            "quality": sorted({*title.flags, *summary.flags}),
+        }
+    return found

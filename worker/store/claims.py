@@ -1,0 +1,191 @@
+"""Claim, lease and fence: how many processes share one list of work (design, invariant 3).
+
+A claim is one atomic statement that hands out rows under a new lease token. Whoever finishes a row
+says which token it held: once the lease ran out and somebody else claimed the row, that matches
+nothing and the late result is dropped. The token is what makes this correct; `SKIP LOCKED` only
+keeps claimers out of each other's way.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    Table,
+    Update,
+    and_,
+    exists,
+    literal_column,
+    select,
+    update,
+)
+
+from worker.settings import STAGES, Stage
+from worker.store.models import Article, Base, Delivery, Endpoint, Feed
+from worker.store.sessions import read_now, reading, writing
+
+MAX_EXPIRIES = 3
+
+# Written out, not bound: a partial index serves only a query that names its condition.
+_POLLED: ColumnElement[bool] = literal_column("feeds.state IN ('active', 'failing')")
+_PENDING: ColumnElement[bool] = literal_column("deliveries.state = 'pending'")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Rows held under one lease. `now` is the store's time of the claim.
+
+    `full` says that there may be more to claim.
+    """
+
+    stage: Stage
+    token: str
+    now: datetime
+    lease: timedelta
+    rows: Sequence[RowMapping]
+    full: bool
+
+    @property
+    def work_seconds(self) -> float:
+        """How long work on the batch may take: half the lease, so that its results still count."""
+        return self.lease.total_seconds() / 2
+
+
+def claim(
+    engine: Engine, stage: Stage, limit: int, lease: timedelta, now: datetime | None = None
+) -> Claim | None:
+    """Claim up to `limit` due rows of `stage`, oldest first; None when nothing is due.
+
+    A row whose last lease ran out is claimed alone: if it is what killed its holder, it takes
+    nothing else with it. `now` stands in for the store's clock, in tests.
+    """
+    with reading(engine) as connection:
+        now = now or read_now(connection)
+        if not connection.execute(select(_is_due(stage, now))).scalar():
+            return None
+    with writing(engine) as connection:
+        token = secrets.token_hex(16)
+        if rows := _take(connection, stage, 1, token, now, now + lease, expired=True):
+            return Claim(stage, token, now, lease, rows, full=True)
+        if rows := _take(connection, stage, limit, token, now, now + lease, expired=False):
+            return Claim(stage, token, now, lease, rows, full=len(rows) == limit)
+    return None
+
+
+def due_stages(engine: Engine, now: datetime | None = None) -> list[Stage]:
+    """The stages that have something due, in the order in which data flows; takes no lock."""
+    with reading(engine) as connection:
+        now = now or read_now(connection)
+        due = connection.execute(select(*(_is_due(stage, now).label(stage) for stage in STAGES)))
+        return [stage for stage, is_due in zip(STAGES, due.one(), strict=True) if is_due]
+
+
+def finish(
+    connection: Connection, stage: Stage, row_id: int, token: str, values: Mapping[str, Any]
+) -> bool:
+    """Write a row's outcome and give the row back; False when the lease was lost meanwhile.
+
+    `values` are the outcome's columns; the counts of claims start anew unless they are among them.
+    """
+    return _give_back(connection, stage, row_id, token, {"attempts": 0, "expiries": 0, **values})
+
+
+def release(
+    connection: Connection, stage: Stage, row_id: int, token: str, due_at: datetime
+) -> bool:
+    """Give a row back undone, due again at `due_at`; False when the lease was lost meanwhile."""
+    return _give_back(connection, stage, row_id, token, {"due_at": due_at})
+
+
+def _take(
+    connection: Connection,
+    stage: Stage,
+    limit: int,
+    token: str,
+    now: datetime,
+    lease_until: datetime,
+    *,
+    expired: bool,
+) -> Sequence[RowMapping]:
+    table = _TABLES[stage]
+    is_free = table.c.lease_until < now if expired else table.c.lease_until.is_(None)
+    picked = (
+        select(table.c.id)
+        .where(_is_ready(stage, now), is_free)
+        .order_by(table.c.due_at, table.c.id)
+        .limit(limit)
+    )
+    statement = _update_picked(connection, table, picked).values(
+        lease_token=token,
+        lease_until=lease_until,
+        attempts=table.c.attempts + 1,
+        expiries=table.c.expiries + int(expired),
+    )
+    rows = connection.execute(statement.returning(*table.c)).mappings().all()
+    return sorted(rows, key=lambda row: (row["due_at"], row["id"]))
+
+
+def _update_picked(connection: Connection, table: Table, picked: Select[tuple[int]]) -> Update:
+    if connection.dialect.name == "sqlite":
+        return update(table).where(table.c.id.in_(picked))
+    # Materialized, since a sub-select with SKIP LOCKED may be run again in a nested loop and then
+    # hands out more than its LIMIT.
+    locked = picked.with_for_update(skip_locked=True, of=table)
+    rows = locked.cte("picked").prefix_with("MATERIALIZED")
+    return update(table).where(table.c.id == rows.c.id)
+
+
+def _give_back(
+    connection: Connection, stage: Stage, row_id: int, token: str, values: Mapping[str, Any]
+) -> bool:
+    table = _TABLES[stage]
+    statement = (
+        update(table)
+        .where(table.c.id == row_id, table.c.lease_token == token)
+        .values(lease_token=None, lease_until=None, **values)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def _is_due(stage: Stage, now: datetime) -> ColumnElement[bool]:
+    table = _TABLES[stage]
+    is_free = table.c.lease_until.is_(None) | (table.c.lease_until < now)
+    return exists().where(_is_ready(stage, now), is_free)
+
+
+def _is_ready(stage: Stage, now: datetime) -> ColumnElement[bool]:
+    match stage:
+        case "poll":
+            return and_(_POLLED, _FEEDS.c.due_at <= now)
+        case "deliver":
+            something_due = exists().where(
+                _DELIVERIES.c.endpoint_id == _ENDPOINTS.c.id, _PENDING, _DELIVERIES.c.due_at <= now
+            )
+            return and_(_ENDPOINTS.c.state == "active", _ENDPOINTS.c.due_at <= now, something_due)
+        case _:
+            return and_(_ARTICLES.c.stage == stage, _ARTICLES.c.due_at <= now)
+
+
+def _table(model: type[Base]) -> Table:
+    return Base.metadata.tables[model.__tablename__]
+
+
+_FEEDS = _table(Feed)
+_ARTICLES = _table(Article)
+_ENDPOINTS = _table(Endpoint)
+_DELIVERIES = _table(Delivery)
+_TABLES: dict[Stage, Table] = {
+    "poll": _FEEDS,
+    "fetch": _ARTICLES,
+    "process": _ARTICLES,
+    "translate": _ARTICLES,
+    "publish": _ARTICLES,
+    "deliver": _ENDPOINTS,
+}

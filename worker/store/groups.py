@@ -1,0 +1,67 @@
+"""Group commit: outcomes are stored as they finish, a group at a time, off the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Generic, TypeVar
+
+Outcome = TypeVar("Outcome")
+
+
+class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
+    """Collects outcomes and hands them to `commit` in groups (design, invariant 3).
+
+    A group is committed every `seconds`, or as soon as it holds `size`; `commit` runs in a thread,
+    one at a time. Whatever is left is committed when the block ends. The first error that `commit`
+    raises ends the block with it.
+    """
+
+    def __init__(
+        self, commit: Callable[[list[Outcome]], None], *, seconds: float = 0.2, size: int = 50
+    ) -> None:
+        self._commit = commit
+        self._seconds = seconds
+        self._size = size
+        self._outcomes: list[Outcome] = []
+        self._filled = asyncio.Event()
+        self._closing = False
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome, to be committed with the next group."""
+        self._outcomes.append(outcome)
+        if len(self._outcomes) >= self._size:
+            self._filled.set()
+
+    async def __aenter__(self) -> "Groups[Outcome]":
+        self._committer = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closing = True
+        self._filled.set()
+        await self._committer
+
+    async def _run(self) -> None:
+        while not self._closing:
+            await self._wait()
+            await self._flush()
+        await self._flush()
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.wait_for(self._filled.wait(), self._seconds)
+        except TimeoutError:
+            return
+        finally:
+            self._filled.clear()
+
+    async def _flush(self) -> None:
+        while self._outcomes:
+            group, self._outcomes = self._outcomes, []
+            await asyncio.to_thread(self._commit, group)

@@ -1,0 +1,315 @@
+"""The tables.
+
+Each piece of work is a row that carries its own queue entry (`Work`): when it is due, how often it
+was claimed, and who holds it until when. Which stage it waits in follows from the table, for
+articles from `stage`.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time.
+
+    Refuses naive values, and hands out aware ones on SQLite too, where SQLAlchemy's own type drops
+    the zone. SQLite keeps them as text of fixed width, so that they compare as times do.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"naive time {value!r}: give it a zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _partial(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+# SQLite numbers rows by itself only for INTEGER PRIMARY KEY.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        str: Text,
+        bytes: LargeBinary,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
+
+
+class Work:
+    """The columns that make a row claimable (design, invariant 3).
+
+    `attempts` counts claims since the last outcome. `expiries` counts claims that ended by their
+    lease running out: their holder was killed or hung.
+    """
+
+    due_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    expiries: Mapped[int] = mapped_column(Integer, server_default="0")
+    lease_until: Mapped[datetime | None]
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+
+
+class Feed(Work, Base):
+    """A feed, and the poll stage's unit of work. `state`: active, paused, failing or gone."""
+
+    __tablename__ = "feeds"
+    __table_args__ = (
+        Index("ix_feeds_due", "due_at", **_partial("state IN ('active', 'failing')")),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    url: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str] = mapped_column(String(16), server_default="active")
+    title: Mapped[str | None]
+    site_url: Mapped[str | None]
+    language: Mapped[str | None] = mapped_column(String(35))
+    interval_seconds: Mapped[float | None]
+    etag: Mapped[str | None]
+    last_modified: Mapped[str | None]
+    body_hash: Mapped[str | None] = mapped_column(String(64))
+    polled_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    status: Mapped[int | None]
+    reason: Mapped[str | None] = mapped_column(String(32))
+    detail: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+class Entry(Base):
+    """One item of a feed, kept while the feed still lists it (`seen_at`): it is new only once.
+
+    An entry without an article was there at the feed's first poll, and passed over.
+    """
+
+    __tablename__ = "entries"
+    __table_args__ = (UniqueConstraint("feed_id", "identity"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    feed_id: Mapped[int] = mapped_column(ForeignKey("feeds.id", ondelete="CASCADE"))
+    identity: Mapped[str]
+    article_id: Mapped[int | None] = mapped_column(
+        ForeignKey("articles.id", ondelete="CASCADE"), index=True
+    )
+    revision: Mapped[str] = mapped_column(String(64))
+    first_seen_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+
+
+class Article(Work, Base):
+    """An article, one a URL, with what the feed said, what the page said, and what became of it.
+
+    `stage`: fetch, process, translate or publish while there is work to do; then done or failed,
+    or deleted: a tombstone that holds the URL's place without any text.
+    """
+
+    __tablename__ = "articles"
+    __table_args__ = (
+        Index("ix_articles_due", "stage", "due_at"),
+        Index("ix_articles_canonical_key", "canonical_key"),
+        Index("ix_articles_content_hash", "content_hash"),
+        Index("ix_articles_story_id", "story_id"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    url_key: Mapped[str] = mapped_column(String(64), unique=True)
+    url: Mapped[str | None]
+    feed_id: Mapped[int | None] = mapped_column(ForeignKey("feeds.id", ondelete="SET NULL"))
+    stage: Mapped[str] = mapped_column(String(16))
+    silent: Mapped[bool] = mapped_column(server_default=text("false"))
+    first_seen_at: Mapped[datetime]
+
+    feed_entry: Mapped[dict[str, Any]]
+    published_at: Mapped[datetime | None]
+
+    canonical_url: Mapped[str | None]
+    canonical_key: Mapped[str | None] = mapped_column(String(64))
+    content_hash: Mapped[str | None] = mapped_column(String(64))
+    title: Mapped[str | None]
+    text: Mapped[str | None]
+    authors: Mapped[list[Any] | None]
+    publisher: Mapped[str | None]
+    image: Mapped[str | None]
+    word_count: Mapped[int | None]
+    language: Mapped[str | None] = mapped_column(String(35))
+    summary: Mapped[str | None]
+    summary_method: Mapped[str | None] = mapped_column(String(32))
+    translations: Mapped[dict[str, Any] | None]
+    translation_status: Mapped[str | None] = mapped_column(String(32))
+
+    degradations: Mapped[list[Any]]
+    history: Mapped[list[Any]]
+    reason: Mapped[str | None] = mapped_column(String(32))
+    story_id: Mapped[int | None] = mapped_column(ForeignKey("stories.id"))
+
+
+class Page(Base):
+    """A page as it came, compressed (zstd). PostgreSQL partitions this table by day."""
+
+    __tablename__ = "pages"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (fetched_at)"},)
+
+    article_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    part: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    fetched_at: Mapped[datetime] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    charset: Mapped[str | None] = mapped_column(String(64))
+    body: Mapped[bytes]
+
+
+class Story(Base):
+    """What the reader is told once, however many articles carry it."""
+
+    __tablename__ = "stories"
+    __table_args__ = (Index("ix_stories_opened_at", "opened_at"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    title: Mapped[str]
+    summary: Mapped[str | None]
+    language: Mapped[str | None] = mapped_column(String(35))
+    url: Mapped[str | None]
+    article_count: Mapped[int] = mapped_column(Integer)
+    opened_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Event(Base):
+    """Something to tell; `body` holds the exact bytes that are signed and sent."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    event_key: Mapped[str] = mapped_column(unique=True)
+    webhook_id: Mapped[str] = mapped_column(String(64), unique=True)
+    type: Mapped[str] = mapped_column(String(64))
+    story_id: Mapped[int | None] = mapped_column(ForeignKey("stories.id"), index=True)
+    body: Mapped[bytes]
+    occurred_at: Mapped[datetime]
+
+
+class Endpoint(Work, Base):
+    """A receiver, and the deliver stage's unit of work. `state`: active, paused or disabled."""
+
+    __tablename__ = "endpoints"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    url: Mapped[str]
+    secret: Mapped[str]
+    state: Mapped[str] = mapped_column(String(16), server_default="active")
+    event_types: Mapped[list[Any]]
+    allow_private: Mapped[bool] = mapped_column(server_default=text("false"))
+    allow_http: Mapped[bool] = mapped_column(server_default=text("false"))
+    reason: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[datetime]
+
+
+class Delivery(Base):
+    """One event for one endpoint. `state`: pending, sent, dead, held or cancelled.
+
+    It has no lease of its own: its endpoint is what is leased. `attempts` counts requests.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("event_id", "endpoint_id"),
+        Index("ix_deliveries_due", "endpoint_id", "due_at", **_partial("state = 'pending'")),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    event_id: Mapped[int] = mapped_column(ForeignKey("events.id"))
+    endpoint_id: Mapped[int] = mapped_column(ForeignKey("endpoints.id", ondelete="CASCADE"))
+    state: Mapped[str] = mapped_column(String(16))
+    due_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    reason: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """One request of a delivery, written before it is sent: without an outcome nobody knows it."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("delivery_id", "number"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(String(16), server_default="unknown")
+    status: Mapped[int | None]
+    reason: Mapped[str | None] = mapped_column(String(32))
+    detail: Mapped[str | None]
+    excerpt: Mapped[str | None]
+
+
+class Host(Base):
+    """What a site asked for and what was learned of it; `host` is name plus an unusual port."""
+
+    __tablename__ = "hosts"
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    robots: Mapped[bytes | None]
+    robots_status: Mapped[int | None]
+    robots_until: Mapped[datetime | None]
+    cool_down_until: Mapped[datetime | None]
+    time_zone: Mapped[str | None]
+    languages: Mapped[dict[str, Any] | None]
+    furniture: Mapped[dict[str, Any] | None]
+
+
+class Process(Base):
+    """The heartbeat of one of our own processes."""
+
+    __tablename__ = "processes"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column(String(32))
+    host: Mapped[str]
+    pid: Mapped[int]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]

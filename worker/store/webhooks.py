@@ -1,0 +1,204 @@
+"""Statements of the room `webhooks`: endpoints, and the outbox of their deliveries."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    RowMapping,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+
+from worker.reasons import Reason
+from worker.store import models
+from worker.store.claims import Claim, finish
+from worker.store.dialects import insert_new
+from worker.store.sessions import read_now, reading, writing
+from worker.webhooks import AttemptOutcome, Delivery, Endpoint
+
+_PENDING: ColumnElement[bool] = literal_column("deliveries.state = 'pending'")
+
+
+def add(
+    engine: Engine,
+    name: str,
+    url: str,
+    secret: str,
+    *,
+    event_types: Collection[str],
+    allow_private: bool = False,
+    allow_http: bool = False,
+) -> bool:
+    """Add an endpoint; False when the name is taken."""
+    with writing(engine) as connection:
+        now = read_now(connection)
+        statement = insert_new(connection, models.Endpoint).values(
+            name=name,
+            url=url,
+            secret=secret,
+            event_types=list(event_types),
+            allow_private=allow_private,
+            allow_http=allow_http,
+            due_at=now,
+            created_at=now,
+        )
+        added = connection.execute(statement.returning(models.Endpoint.id)).first()
+        return added is not None
+
+
+def listing(engine: Engine) -> list[dict[str, Any]]:
+    """All endpoints with their counts of deliveries by state; without their secrets."""
+    with reading(engine) as connection:
+        endpoints = connection.execute(
+            select(models.Endpoint.__table__).order_by(models.Endpoint.id)
+        ).mappings()
+        counts = connection.execute(
+            select(models.Delivery.endpoint_id, models.Delivery.state, func.count()).group_by(
+                models.Delivery.endpoint_id, models.Delivery.state
+            )
+        ).all()
+    return [
+        {key: value for key, value in row.items() if key not in {"secret", "lease_token"}}
+        | {"deliveries": {state: n for endpoint, state, n in counts if endpoint == row["id"]}}
+        for row in endpoints
+    ]
+
+
+def known(row: RowMapping) -> Endpoint:
+    """A claimed row as the room knows it."""
+    return Endpoint(
+        id=row["id"],
+        name=row["name"],
+        url=row["url"],
+        secret=row["secret"],
+        allow_private=row["allow_private"],
+        allow_http=row["allow_http"],
+    )
+
+
+def begin(
+    engine: Engine, claim: Claim, endpoint_id: int, limit: int, now: datetime | None = None
+) -> tuple[list[Delivery], datetime]:
+    """Begin attempts for up to `limit` due deliveries of a leased endpoint; with the store's time.
+
+    Each attempt is on record before it is sent. Until its outcome is known the delivery is due
+    again when the lease ends: whoever dies between sending and recording repeats it, with the same
+    id and bytes. Nothing begins when the lease was lost meanwhile.
+    """
+    with writing(engine) as connection:
+        now = now or read_now(connection)
+        picked = (
+            select(models.Delivery.id)
+            .where(
+                models.Delivery.endpoint_id == endpoint_id,
+                _PENDING,
+                models.Delivery.due_at <= now,
+                exists().where(
+                    models.Endpoint.id == endpoint_id, models.Endpoint.lease_token == claim.token
+                ),
+            )
+            .order_by(models.Delivery.due_at, models.Delivery.id)
+            .limit(limit)
+        )
+        statement = (
+            update(models.Delivery)
+            .where(models.Delivery.id.in_(picked))
+            .values(attempts=models.Delivery.attempts + 1, due_at=claim.now + claim.lease)
+            .returning(models.Delivery.id, models.Delivery.event_id, models.Delivery.attempts)
+        )
+        begun = connection.execute(statement).all()
+        if not begun:
+            return [], now
+        connection.execute(
+            insert(models.Attempt),
+            [
+                {"delivery_id": delivery_id, "number": number, "started_at": now}
+                for delivery_id, _, number in begun
+            ],
+        )
+        events = connection.execute(
+            select(models.Event.id, models.Event.webhook_id, models.Event.body).where(
+                models.Event.id.in_({event_id for _, event_id, _ in begun})
+            )
+        ).mappings()
+        by_id = {event["id"]: event for event in events}
+    return [
+        Delivery(delivery_id, by_id[event_id]["webhook_id"], by_id[event_id]["body"], number)
+        for delivery_id, event_id, number in sorted(begun)
+    ], now
+
+
+def record(
+    engine: Engine,
+    endpoint_id: int,
+    outcomes: Sequence[AttemptOutcome],
+    now: datetime | None = None,
+) -> None:
+    """Execute attempts' outcomes in one transaction.
+
+    A late outcome counts only while its attempt is the delivery's last one, so that a stopped
+    process that wakes up flips nothing. An endpoint that is gone (410) is disabled, and what is
+    left for it is held.
+    """
+    with writing(engine) as connection:
+        now = now or read_now(connection)
+        for outcome in outcomes:
+            connection.execute(
+                update(models.Attempt)
+                .where(
+                    models.Attempt.delivery_id == outcome.delivery_id,
+                    models.Attempt.number == outcome.attempt,
+                )
+                .values(
+                    ended_at=now,
+                    outcome="failed" if outcome.reason else "sent",
+                    status=outcome.status,
+                    reason=outcome.reason,
+                    detail=outcome.detail or None,
+                    excerpt=outcome.excerpt or None,
+                )
+            )
+            connection.execute(
+                update(models.Delivery)
+                .where(
+                    models.Delivery.id == outcome.delivery_id,
+                    models.Delivery.attempts == outcome.attempt,
+                    _PENDING,
+                )
+                .values(
+                    state=outcome.state,
+                    reason=outcome.reason,
+                    due_at=outcome.due_at or now,
+                    ended_at=None if outcome.state == "pending" else now,
+                )
+            )
+        if any(outcome.endpoint_gone for outcome in outcomes):
+            connection.execute(
+                update(models.Endpoint)
+                .where(models.Endpoint.id == endpoint_id)
+                .values(state="disabled", reason=Reason.GONE)
+            )
+            connection.execute(
+                update(models.Delivery)
+                .where(models.Delivery.endpoint_id == endpoint_id, _PENDING)
+                .values(state="held", reason=Reason.ENDPOINT_DISABLED)
+            )
+
+
+def give_back(engine: Engine, claim: Claim, endpoint_id: int) -> None:
+    """Give a leased endpoint back; it is due again whenever one of its deliveries is."""
+    with writing(engine) as connection:
+        finish(connection, "deliver", endpoint_id, claim.token, {})
+
+
+def set_aside(engine: Engine, claim: Claim, endpoint_id: int, until: datetime) -> None:
+    """Give a leased endpoint back that took its process down, not to be tried before `until`."""
+    with writing(engine) as connection:
+        finish(connection, "deliver", endpoint_id, claim.token, {"due_at": until})

@@ -1,0 +1,7 @@
+"""Stories: from an article to the story that it opens or joins."""
+
+from worker.stories.cluster import Facts, Joins, Opens, PublishOutcome, decide
+from worker.stories.fingerprints import content_hash
+from worker.stories.urls import url_key
+
+__all__ = ["Facts", "Joins", "Opens", "PublishOutcome", "content_hash", "decide", "url_key"]

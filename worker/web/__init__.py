@@ -1,0 +1,115 @@
+"""The web service: health and readiness. Later routes hang here."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from aiohttp import web
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from worker import logs, notify, store
+from worker.broker import redis_url
+from worker.settings import Settings
+from worker.store import processes, schema
+
+log = logs.get(__name__)
+
+_SETTINGS = web.AppKey("settings", Settings)
+_ENGINE = web.AppKey("engine", Engine)
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    schema.check(settings)
+    return asyncio.run(_serve(settings))
+
+
+def make_app(settings: Settings) -> web.Application:
+    """The application with all its routes."""
+    app = web.Application()
+    app[_SETTINGS] = settings
+    app[_ENGINE] = store.open_engine(settings)
+    app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz)])
+    app.cleanup_ctx.append(_heartbeat)
+    return app
+
+
+async def _serve(settings: Settings) -> int:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    runner = web.AppRunner(make_app(settings), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.web.host, settings.web.port)
+        await site.start()
+        log.info("ready", url=f"http://{_shown(runner)}")
+        notify.ready()
+        await stopped.wait()
+    finally:
+        await runner.cleanup()
+    return 0
+
+
+async def _healthz(_request: web.Request) -> web.Response:
+    """This process answers."""
+    return web.json_response({"status": "ok"})
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    """Store and broker answer too; 503 with what does not otherwise."""
+    checks = {
+        "store": await asyncio.to_thread(_store_answers, request.app[_ENGINE]),
+        "broker": await _broker_answers(request.app[_SETTINGS]),
+    }
+    ready = all(checks.values())
+    body = {"status": "ok" if ready else "unavailable", "checks": checks}
+    return web.json_response(body, status=200 if ready else 503)
+
+
+def _store_answers(engine: Engine) -> bool:
+    try:
+        with store.reading(engine) as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM alembic_version")
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+async def _broker_answers(settings: Settings) -> bool:
+    if settings.broker.url is None:
+        return False
+    try:
+        async with Redis.from_url(redis_url(settings.broker.url), socket_timeout=2) as client:
+            return bool(await client.ping())
+    except (RedisError, OSError):
+        return False
+
+
+async def _heartbeat(app: web.Application) -> AsyncIterator[None]:
+    heart = processes.Heart(("web",), datetime.now(UTC))
+
+    async def beat() -> None:
+        while True:
+            try:
+                await asyncio.to_thread(heart.beat, app[_ENGINE])
+            except SQLAlchemyError as error:
+                log.warning("no heartbeat written", error=str(error).splitlines()[0])
+            await asyncio.sleep(processes.INTERVAL_SECONDS)
+
+    task = asyncio.create_task(beat())
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    app[_ENGINE].dispose()
+
+
+def _shown(runner: web.AppRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"{host}:{port}"
