@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from tests.http.peers import (
     LOOPBACK,
@@ -31,6 +33,7 @@ from tests.http.peers import (
     settings,
     stall,
 )
+from tests.waiting import until
 from worker.http import Client, Hop, Response
 from worker.reasons import Reason
 from worker.settings import HttpSettings
@@ -307,7 +310,7 @@ def test_a_redirect_to_nowhere_is_an_answer(location: str | None) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["http://[::1", "ftp://127.0.0.1/", "javascript:alert(1)", "http://a..b/", "http:///x"],
+    ["http://[::1", "ftp://127.0.0.1/", "javascript:alert(1)", "http://a..b/"],
 )
 def test_a_redirect_that_cannot_be_followed_is_told(location: str) -> None:
     response, there = exchange(redirect(location))
@@ -512,15 +515,19 @@ def test_a_post_whose_answer_breaks_off_after_the_status_has_its_answer() -> Non
 
 def test_hanging_hosts_do_not_delay_the_others() -> None:
     async def run() -> tuple[list[Response], Response]:
-        async with peer(stall()) as hanging, peer(answer(b"hello")) as there:
-            async with Client(LOOPBACK) as client:
-                waiting = [
-                    asyncio.create_task(client.get(hanging.url(), timeout_seconds=1))
-                    for _ in range(150)
-                ]
-                await asyncio.sleep(0)
-                good = await client.get(there.url(), timeout_seconds=1)
-                return await asyncio.gather(*waiting), good
+        async with (
+            peer(stall()) as hanging,
+            peer(answer(b"hello")) as there,
+            Client(LOOPBACK) as client,
+        ):
+            waiting = [
+                asyncio.create_task(client.post(hanging.url(), b"{}", timeout_seconds=1))
+                for _ in range(150)
+            ]
+            while hanging.connections < len(waiting):
+                await asyncio.sleep(0.01)
+            good = await client.get(there.url())
+            return await asyncio.gather(*waiting), good
 
     slow, good = asyncio.run(run())
     assert good.ok
@@ -760,8 +767,13 @@ def test_nothing_is_left_running_behind(recwarn: pytest.WarningsRecorder) -> Non
             await client.get("http://localhost:1/")
         return len(asyncio.all_tasks())
 
-    before = len(os.listdir("/dev/fd"))
+    before = open_files()
     for _ in range(5):
         assert asyncio.run(run()) == 1
     assert not [warning for warning in recwarn if warning.category is ResourceWarning]
-    assert len(os.listdir("/dev/fd")) <= before + 5  # the name look-up's, closed by a thread
+    # Those of the last name look-ups are closed by a thread, soon.
+    until(lambda: open_files() <= before + 1, "no more open files than before")
+
+
+def open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))

@@ -1,5 +1,6 @@
 import shutil
 import sqlite3
+import stat
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, inspect, text
 
 from tests.conftest import MakeSettings
@@ -19,13 +21,15 @@ from worker.store.sessions import reading, writing
 TABLES = set(Base.metadata.tables)
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
+MIGRATIONS = Path(schema.__file__).parent / "migrations"
+
 NEXT_MIGRATION = '''
 """A migration of the next version."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0000_next"
+revision = "9999"
 down_revision = "{head}"
 
 
@@ -50,6 +54,13 @@ def test_upgrade_from_nothing_makes_every_table(settings: Settings) -> None:
     assert tables(settings) >= TABLES
     assert schema.upgrade(settings) is None
     schema.check(settings)
+
+
+def test_the_head_is_what_the_migrations_say() -> None:
+    scripts = ScriptDirectory(MIGRATIONS)
+    assert scripts.get_heads() == [schema.HEAD]
+    for script in scripts.walk_revisions():
+        assert Path(script.path).name.startswith(f"{script.revision}_")
 
 
 def test_models_and_migrations_agree(engine: Engine) -> None:
@@ -89,15 +100,32 @@ def test_a_store_out_of_reach_is_one_line(make_settings: MakeSettings, tmp_path:
     assert "\n" not in str(caught.value)
 
 
+def test_the_data_directory_is_made(make_settings: MakeSettings, tmp_path: Path) -> None:
+    settings = make_settings(data_dir=tmp_path / "new" / "data")
+    schema.upgrade(settings)
+    assert stat.S_IMODE(settings.data_dir.stat().st_mode) == 0o700
+    schema.check(settings)
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_line(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"^the data directory .*/file/data cannot be made: .*$"):
+        schema.upgrade(make_settings(data_dir=tmp_path / "file" / "data"))
+
+
 def test_a_sqlite_file_is_copied_before_it_is_migrated(
     sqlite_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = schema.upgrade(sqlite_settings)
+    schema.upgrade(sqlite_settings)
     assert backups(tmp_path) == []
     execute(sqlite_settings, "INSERT INTO hosts (host) VALUES ('example.org')")
 
-    monkeypatch.setattr(schema, "_MIGRATIONS", with_next_migration(tmp_path, str(old)))
-    assert schema.upgrade(sqlite_settings) == "0000_next"
+    old = schema.HEAD
+    monkeypatch.setattr(schema, "_MIGRATIONS", with_next_migration(tmp_path))
+    monkeypatch.setattr(schema, "HEAD", "9999")
+    assert schema.upgrade(sqlite_settings) == "9999"
     assert "next" in tables(sqlite_settings)
 
     (copy,) = backups(tmp_path)
@@ -142,10 +170,11 @@ def is_no_partition(name: str | None, kind: str, _parents: object) -> bool:
     return not (kind == "table" and name is not None and name.startswith("pages_"))
 
 
-def with_next_migration(directory: Path, head: str) -> Path:
+def with_next_migration(directory: Path) -> Path:
     migrations = directory / "migrations"
-    shutil.copytree(Path(schema.__file__).parent / "migrations", migrations)
-    (migrations / "versions" / "next.py").write_text(NEXT_MIGRATION.format(head=head))
+    shutil.copytree(MIGRATIONS, migrations)
+    next_one = NEXT_MIGRATION.format(head=schema.HEAD)
+    (migrations / "versions" / "9999_next.py").write_text(next_one)
     return migrations
 
 

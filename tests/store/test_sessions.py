@@ -65,9 +65,9 @@ def test_a_reader_waits_for_no_writer(engine: Engine) -> None:
 
 
 def test_what_failed_is_undone(engine: Engine) -> None:
+    again = [{"host": "example.org", "robots_status": 1}] * 2
     with pytest.raises(IntegrityError), writing(engine) as connection:
-        for _ in range(2):
-            connection.execute(insert(Host).values(host="example.org", robots_status=1))
+        connection.execute(insert(Host), again)
     assert count(engine) is None
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.output import Failure, Json, open_store, print_json, print_table
+from worker.cli.output import CommandError, Json, open_store, print_json, print_table
 from worker.store import feeds, webhooks
 from worker.webhooks import InvalidSecretError, check_secret, generate_secret
 from worker.webhooks.events import EVENT_TYPES
@@ -30,18 +30,18 @@ def add(
     """Add an endpoint; a new signing secret is shown once."""
     feeds.check_url(url)
     if url.startswith("http:") and not allow_http:
-        raise Failure(f"{url} is not https; add --allow-http if that is what you want")
+        raise CommandError(f"{url} is not https; add --allow-http if that is what you want")
     try:
         check_secret(secret := secret or generate_secret())
     except InvalidSecretError as error:
-        raise Failure(str(error)) from None
+        raise CommandError(str(error)) from None
     with open_store() as engine:
         added = webhooks.add(
             engine, name, url, secret,
             event_types=EVENT_TYPES, allow_private=allow_private, allow_http=allow_http,
         )  # fmt: skip
     if not added:
-        raise Failure(f"there is an endpoint {name!r} already: choose another name")
+        raise CommandError(f"there is an endpoint {name!r} already: choose another name")
     if as_json:
         print_json({"name": name, "url": url, "secret": secret})
         return

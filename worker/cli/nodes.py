@@ -12,7 +12,7 @@ import typer
 
 from worker import logs
 from worker import settings as configuration
-from worker.cli.output import Failure, open_store
+from worker.cli.output import CommandError, open_store
 from worker.settings import Settings
 
 
@@ -81,7 +81,7 @@ def health(
         silence = processes.silence(engine, role)
     if not processes.is_healthy(silence):
         heard = f"{silence.total_seconds():.0f} s ago" if silence else "never"
-        raise Failure(f"{role} on this host was last heard of: {heard}")
+        raise CommandError(f"{role} on this host was last heard of: {heard}")
     typer.echo("healthy")
 
 

@@ -20,7 +20,7 @@ from worker.store import StoreError
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
-class Failure(StoreError):
+class CommandError(StoreError):
     """A command that cannot do what was asked; one line that says why and the way out."""
 
 
@@ -34,7 +34,7 @@ def open_store() -> Iterator[Engine]:
     try:
         yield engine
     except (OperationalError, ProgrammingError) as error:
-        raise Failure(_explain(error)) from None
+        raise CommandError(_explain(error)) from None
     finally:
         engine.dispose()
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.output import Failure, Json, open_store, print_json, print_table, record, when
+from worker.cli.output import CommandError, Json, open_store, print_json, print_table, record, when
 from worker.store import stories
 
 app = typer.Typer(help="The stories that were found.", no_args_is_help=True)
@@ -40,7 +40,7 @@ def show(
     with open_store() as engine:
         found = stories.find(engine, story_id)
     if found is None:
-        raise Failure(f"there is no story {story_id}: `kabar stories list` shows the newest")
+        raise CommandError(f"there is no story {story_id}: `kabar stories list` shows the newest")
     story, articles = found
     if as_json:
         print_json(record(story) | {"articles": [record(row, *_INTERNAL) for row in articles]})

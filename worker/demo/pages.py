@@ -25,7 +25,7 @@ _MONTHS = (
 _TEMPLATES = {"id": "regional.html", "en": "plain.html"}
 _PROMOTED_AFTER = (2, 5)  # paragraphs behind which a regional site puts a "Baca Juga" line
 _IN_A_BOX = 5
-_STEP = 2_048
+_STEP = 512
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ feeds_file = {feeds_file}
 
 [http]
 allow_networks = ["127.0.0.0/8"]  # newsroom and receiver are on loopback
+timeout_seconds = 3
 
 [poll]
 interval_seconds = 1
@@ -36,6 +37,7 @@ backfill_alerts = true
 retry_seconds = [1, 2, 4, 8]
 
 [webhooks]
+timeout_seconds = 3
 retry_seconds = [1, 2, 4, 8, 8, 8, 8, 8, 8, 8]
 
 [leases]  # short, so that what a killed process held is soon free

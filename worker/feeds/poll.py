@@ -10,7 +10,10 @@ from worker.http import Client, Response
 from worker.reasons import Reason
 from worker.settings import PollSettings
 
-_ACCEPT = "application/atom+xml, application/rss+xml, application/rdf+xml, application/xml;q=0.9, */*;q=0.5"
+_ACCEPT = (
+    "application/atom+xml, application/rss+xml, application/rdf+xml, "
+    "application/xml;q=0.9, */*;q=0.5"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Statements of the rooms `articles` and `language`: an article's way from entry to readable."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -17,7 +18,7 @@ from worker.store import models, pages
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import reading, writing
-from worker.stories import content_hash, url_key
+from worker.stories import content_hash, same_site, url_key
 
 _ENDED = ("done", "failed")
 _VARIABLES = 500  # of one statement; SQLite takes 32,766
@@ -42,7 +43,7 @@ def create(
         found = select(models.Article.url_key, models.Article.id).where(
             models.Article.url_key.in_(part)
         )
-        ids |= {key: article_id for key, article_id in connection.execute(found)}
+        ids |= {row.url_key: row.id for row in connection.execute(found)}
     return {identity: ids[key] for identity, key in keys.items()}
 
 
@@ -150,8 +151,11 @@ def step(
 
 
 def _key(feed: Feed, entry: Entry) -> str:
+    if entry.url:
+        return url_key(entry.url)
     # An entry without a link is its own article, named by its feed.
-    return url_key(entry.url or f"urn:kabar:{feed.id}:{entry.identity}")
+    name = f"{feed.id}\x1f{entry.identity}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(name).hexdigest()
 
 
 def _row(feed: Feed, entry: Entry, now: datetime, *, silent: bool) -> dict[str, Any]:
@@ -216,7 +220,7 @@ def _is_degraded(row: RowMapping, stage: Stage) -> bool:
 
 def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
     article = outcome.article
-    canonical = article.canonical_url or row["url"]
+    canonical = _canonical(article.canonical_url, row["url"])
     summary = asdict(outcome.summary) if outcome.summary else {"text": None, "method": None}
     return {
         "stage": outcome.next_stage,
@@ -237,6 +241,13 @@ def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
         "translations": {},
         "translation_status": "not_needed",
     }
+
+
+def _canonical(declared: str | None, url: str | None) -> str | None:
+    # A page may name its own site's address for itself; another site's would swallow the story.
+    if declared and url and same_site(declared, url):
+        return declared
+    return url
 
 
 def _translations(outcome: TranslateOutcome) -> dict[str, Any]:

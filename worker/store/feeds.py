@@ -74,7 +74,7 @@ def _listed(item: Any) -> dict[str, Any]:
         raise ValueError(f"[[feeds]] needs a url, found {item!r}")  # noqa: TRY004
     if unknown := set(item) - known:
         raise ValueError(f"[[feeds]] {item['url']}: no such key {sorted(unknown)[0]!r}")
-    return item
+    return dict(item)
 
 
 def listing(engine: Engine) -> list[dict[str, Any]]:

@@ -2,6 +2,15 @@
 
 from worker.stories.cluster import Facts, Joins, Opens, PublishOutcome, decide
 from worker.stories.fingerprints import content_hash
-from worker.stories.urls import url_key
+from worker.stories.urls import same_site, url_key
 
-__all__ = ["Facts", "Joins", "Opens", "PublishOutcome", "content_hash", "decide", "url_key"]
+__all__ = [
+    "Facts",
+    "Joins",
+    "Opens",
+    "PublishOutcome",
+    "content_hash",
+    "decide",
+    "same_site",
+    "url_key",
+]

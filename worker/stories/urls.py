@@ -1,14 +1,72 @@
-"""URLs as keys: two spellings of one address are one article."""
+"""URLs as keys: the spellings of one address are one article.
+
+Only the key is normalised, never the URL that is fetched. Parameters are dropped by an exact list:
+`id`, `p` or `source` name the article on some sites, and a rule that drops them makes a whole site
+one article.
+"""
 
 import hashlib
-from urllib.parse import urldefrag
+import html
+import re
+from urllib.parse import urlsplit
 
-import courlan
+from w3lib.url import canonicalize_url
+
+_HOST_PREFIX = re.compile(r"^(?:www|m|mobile|amp)\.(?=[^.]+\.)")
+_PATH_NOISE = re.compile(
+    r"(?:/amp|\.amp(?=\.html$|$)|;jsessionid=[^/?]*)(?=/?$|\.html$)", re.IGNORECASE
+)
+_SLASHES = re.compile(r"/{2,}")
+
+_TRACKER_PREFIXES = ("utm_", "at_", "ns_", "mtm_", "pk_", "_hs", "guce_")
+_TRACKERS = frozenset(
+    {
+        "fbclid", "gclid", "dclid", "gbraid", "wbraid", "msclkid", "yclid", "igshid", "mc_cid",
+        "mc_eid", "cmp", "cmpid", "ocid", "xtor", "ftag", "traffic_source", "ref_src", "smid",
+        "spm", "phpsessid", "__twitter_impression",
+    }
+)  # fmt: skip
+_TRACKING_VALUES = frozenset(
+    {("track", "rss"), ("source", "rss"), ("ref", "rss"), ("ref", "home"), ("output", "amp")}
+)
 
 
 def url_key(url: str) -> str:
-    """The key (64 hex digits) of `url`: the same whatever its fragment, trackers, default port and
-    order of parameters.
+    """The key (64 hex digits) of `url`: the same whatever its scheme, fragment, trackers, default
+    port, order of parameters, mobile or AMP variant.
     """
-    bare = urldefrag(url).url
-    return hashlib.sha256(courlan.normalize_url(bare).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_normal(url).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def same_site(url: str, other: str) -> bool:
+    """Whether both URLs are on one host, its `www.` and mobile variants included."""
+    return _host(url) == _host(other)
+
+
+def _normal(url: str) -> str:
+    try:
+        parts = urlsplit(canonicalize_url(html.unescape(url.strip())))
+        host = _bare(parts.netloc)
+    except ValueError:  # such as a broken IPv6 literal: its own key
+        return url
+    path = _SLASHES.sub("/", _PATH_NOISE.sub("", parts.path)).rstrip("/")
+    query = "&".join(pair for pair in parts.query.split("&") if pair and not _is_tracker(pair))
+    return f"{host}{path}?{query}" if query else f"{host}{path}"
+
+
+def _host(url: str) -> str | None:
+    try:
+        return _bare(urlsplit(url).netloc)
+    except ValueError:
+        return None
+
+
+def _bare(netloc: str) -> str:
+    return _HOST_PREFIX.sub("", netloc.rpartition("@")[2].lower())
+
+
+def _is_tracker(pair: str) -> bool:
+    name, _, value = pair.lower().partition("=")
+    return (
+        name in _TRACKERS or name.startswith(_TRACKER_PREFIXES) or (name, value) in _TRACKING_VALUES
+    )

@@ -1,0 +1,46 @@
+from itertools import islice
+
+import pytest
+
+from worker.demo.agenda import Step, agenda
+from worker.demo.article import written
+
+
+def acts(steps: list[Step], act: str) -> list[str]:
+    return [step.article.slug for step in steps if step.act == act]
+
+
+@pytest.mark.parametrize("stories", [1, 2, 3, 4, 5, 12, 30])
+def test_so_many_stories_with_a_repeat_and_an_update(stories: int) -> None:
+    steps = list(agenda(1, stories))
+    published = acts(steps, "publish")
+    assert len(set(published)) == len(published) == stories
+    assert published[:2] == [article.slug for article in written()][:stories]
+    for act in ("repeat", "update"):
+        assert acts(steps, act)
+        assert len(set(acts(steps, act))) == len(acts(steps, act))
+    for position, step in enumerate(steps):
+        if step.act != "publish":
+            assert step.article.slug in acts(steps[:position], "publish")
+
+
+def test_only_what_has_another_site_of_its_language_is_repeated() -> None:
+    steps = list(agenda(1, 60))
+    assert {step.article.language for step in steps if step.act == "repeat"} == {"id"}
+
+
+def test_an_update_differs_from_what_was_published() -> None:
+    steps = list(agenda(1, 30))
+    published = {step.article.slug: step.article for step in steps if step.act == "publish"}
+    for step in steps:
+        if step.act == "update":
+            assert step.article == published[step.article.slug].revised()
+
+
+def test_it_has_no_end_unless_asked() -> None:
+    assert len(list(islice(agenda(1, None), 200))) == 200
+
+
+def test_the_seed_decides() -> None:
+    assert list(agenda(1, 6)) == list(agenda(1, 6))
+    assert list(agenda(1, 6))[-1] != list(agenda(2, 6))[-1]
