@@ -5,6 +5,7 @@ allowed to create databases.
 """
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from sqlalchemy import Engine
 
 from tests.servers import postgres
 from tests.servers.valkey import Valkey
-from worker.settings import Settings
+from worker.settings import Settings, StoreSettings
 from worker.store import open_engine, schema
 
 # Read before the fixture below hides it from the tests.
@@ -93,12 +94,44 @@ def store_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the tables, to be copied: migrating takes longer."""
+    path = tmp_path_factory.mktemp("migrated") / "kabar.db"
+    schema.upgrade(_OnlyGiven(store=StoreSettings(url=f"sqlite:///{path}")))
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres_template(postgres_server: postgres.Server) -> Iterator[str]:
+    """A PostgreSQL database with the tables, to be copied."""
+    url = postgres_server.create_database()
+    schema.upgrade(_OnlyGiven(store=StoreSettings(url=url)))
+    yield url
+    postgres_server.drop_database(url)
+
+
 @pytest.fixture
-def store_settings(make_settings: MakeSettings, store_url: str) -> Settings:
+def migrated_sqlite_url(migrated_sqlite_file: Path, sqlite_url: str, tmp_path: Path) -> str:
+    """The URL of a SQLite database with the tables."""
+    shutil.copyfile(migrated_sqlite_file, tmp_path / "kabar.db")
+    return sqlite_url
+
+
+@pytest.fixture
+def migrated_postgres_url(
+    postgres_server: postgres.Server, migrated_postgres_template: str
+) -> Iterator[str]:
+    """The URL of a new PostgreSQL database with the tables."""
+    url = postgres_server.create_database(migrated_postgres_template)
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_settings(request: pytest.FixtureRequest, make_settings: MakeSettings) -> Settings:
     """Settings with a migrated store; the test runs once on each database."""
-    settings = make_settings(store={"url": store_url})
-    schema.upgrade(settings)
-    return settings
+    return make_settings(store={"url": request.getfixturevalue(f"migrated_{request.param}_url")})
 
 
 @pytest.fixture

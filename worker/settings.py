@@ -34,14 +34,18 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from worker.errors import KabarError
+
 Stage = Literal["poll", "fetch", "process", "translate", "publish", "deliver"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 _NOT_SETTINGS = {"KABAR_CONFIG"}
 
 
-class ConfigError(Exception):
+class ConfigError(KabarError):
     """The configuration cannot be used; the message names key, value and what was expected."""
+
+    exit_code = 2
 
 
 class _Section(BaseModel):

@@ -1,3 +1,4 @@
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,3 +26,10 @@ def start_up(tmp_path: Path) -> Iterator[StartUp]:
     yield start
     for up in started:
         up.end()
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory whose path leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="kabar-", dir="/tmp") as path:
+        yield Path(path)

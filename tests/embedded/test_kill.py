@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 
+import psutil
 import pytest
 
 from tests import waiting
@@ -69,7 +70,7 @@ def test_the_pool_of_a_killed_worker_ends_and_the_worker_comes_back(start_up: St
 
 
 def test_starts_right_after_a_kill(start_up: StartUp) -> None:
-    children = {"io": dummy("io", "--deaf", "--pool", "1", "--no-death-signal")}
+    children = {"io": dummy("io", "--pool", "1", "--no-death-signal")}
     for _ in range(3):
         up = start_up(children).wait_ready()
         up.child.kill()
@@ -85,6 +86,4 @@ def kill_and_wait(up: Up, but: frozenset[int] | set[int] = frozenset()) -> None:
 
 
 def children_of(pid: int) -> set[int]:
-    import psutil
-
     return {child.pid for child in psutil.Process(pid).children()}

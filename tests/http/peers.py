@@ -69,7 +69,7 @@ async def peer(
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.create_task(serve(reader, writer)))
 
-    server = await asyncio.start_server(accept, host, 0, ssl=tls)
+    server = await asyncio.start_server(accept, host, 0, ssl=tls, backlog=500)
     this = Peer(host, server.sockets[0].getsockname()[1], "https" if tls else "http")
     try:
         yield this

@@ -5,7 +5,6 @@ its own launcher adds a system user and opens every parent directory to all.
 """
 
 import importlib.util
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -71,7 +70,7 @@ class EmbeddedServer(Server):
         self.supervisor.stdout.close()
         # Left where the supervisor was killed; without its files a server ends within a minute
         # even where the kernel has no signal for a dead parent.
-        shutil.rmtree(self.directory, ignore_errors=True)
+        postgres_supervisor.remove(self.directory)
 
 
 def start(package: Path | None = None) -> EmbeddedServer:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, RowMapping, insert, select, update
 from tests.conftest import MakeSettings
 from tests.parallel import in_processes
 from worker.settings import STAGES, Settings, Stage
-from worker.store import open_engine, schema
+from worker.store import open_engine
 from worker.store.claims import MAX_EXPIRIES, Claim, claim, due_stages, finish, release
 from worker.store.models import Article, Delivery, Endpoint, Event, Feed
 from worker.store.sessions import reading, writing
@@ -80,11 +80,9 @@ class TestClaim:
         assert batch.work_seconds == 30
 
     def test_rows_that_another_is_claiming_are_passed_over(
-        self, make_settings: MakeSettings, postgres_url: str
+        self, make_settings: MakeSettings, migrated_postgres_url: str
     ) -> None:
-        settings = make_settings(store={"url": postgres_url})
-        schema.upgrade(settings)
-        engine = open_engine(settings)
+        engine = open_engine(make_settings(store={"url": migrated_postgres_url}))
         one, other = add_articles(engine, 2, "process")
         with writing(engine) as connection:  # as another process holds it between claim and commit
             connection.execute(select(Article.id).where(Article.id == one).with_for_update())

@@ -139,10 +139,10 @@ def test_a_sqlite_file_is_copied_before_it_is_migrated(
     assert backups(tmp_path) == [copy]
 
 
-def test_postgres_keeps_pages_by_day(make_settings: MakeSettings, postgres_url: str) -> None:
-    settings = make_settings(store={"url": postgres_url})
-    schema.upgrade(settings)
-    engine = open_engine(settings)
+def test_postgres_keeps_pages_by_day(
+    make_settings: MakeSettings, migrated_postgres_url: str
+) -> None:
+    engine = open_engine(make_settings(store={"url": migrated_postgres_url}))
     week = timedelta(days=7)
     assert pages.maintain(engine, week, NOON) == 0
     for article_id, fetched_at in enumerate([NOON, NOON + timedelta(days=1)]):

@@ -5,7 +5,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.conftest import MakeSettings
 from tests.parallel import in_processes
 from worker.settings import Settings
-from worker.store import StoreError, open_engine, schema
+from worker.store import StoreError, open_engine
 from worker.store.models import Host
 from worker.store.sessions import reading, writing
 
@@ -14,10 +14,8 @@ ROUNDS = 20
 
 
 @pytest.fixture
-def sqlite_settings(make_settings: MakeSettings, sqlite_url: str) -> Settings:
-    settings = make_settings(store={"url": sqlite_url})
-    schema.upgrade(settings)
-    return settings
+def sqlite_settings(make_settings: MakeSettings, migrated_sqlite_url: str) -> Settings:
+    return make_settings(store={"url": migrated_sqlite_url})
 
 
 @pytest.mark.parametrize(

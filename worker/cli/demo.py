@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command("demo")(show)
+app = typer.Typer()
 
 
+@app.command("demo")
 def show(
     stories: Annotated[
         int | None, typer.Option(min=1, help="How many stories to publish; default: no end.")

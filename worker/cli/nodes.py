@@ -12,7 +12,7 @@ import typer
 
 from worker import logs
 from worker import settings as configuration
-from worker.cli.output import CommandError, open_store
+from worker.errors import KabarError
 from worker.settings import Settings
 
 
@@ -26,12 +26,10 @@ class Role(StrEnum):
     ALL = "all"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    for command in (up, worker, beat, web, health):
-        app.command()(command)
+app = typer.Typer()
 
 
+@app.command()
 def up(
     timings: Annotated[
         bool, typer.Option("--timings", help="Print what the start took, and the memory.")
@@ -43,6 +41,7 @@ def up(
     sys.exit(embedded.up(_settings(), timings=timings))
 
 
+@app.command()
 def worker(
     role: Annotated[list[Role], typer.Option(help="What to work on; may be given again.")] = [  # noqa: B006 - typer's own form
         Role.ALL
@@ -57,6 +56,7 @@ def worker(
     sys.exit(run_worker(_settings(), [str(one) for one in dict.fromkeys(role)], concurrency))
 
 
+@app.command()
 def beat() -> None:
     """Run the scheduler; one is enough."""
     from worker.app import run_beat
@@ -64,6 +64,7 @@ def beat() -> None:
     sys.exit(run_beat(_settings()))
 
 
+@app.command()
 def web() -> None:
     """Run the web service."""
     from worker.web import run
@@ -71,17 +72,19 @@ def web() -> None:
     sys.exit(run(_settings()))
 
 
+@app.command()
 def health(
     role: Annotated[str, typer.Argument(help="beat, web, or a worker's role.")],
 ) -> None:
     """Exit with 0 when the process of that role on this host was heard of lately."""
+    from worker.cli.output import open_store
     from worker.store import processes
 
     with open_store() as engine:
         silence = processes.silence(engine, role)
     if not processes.is_healthy(silence):
         heard = f"{silence.total_seconds():.0f} s ago" if silence else "never"
-        raise CommandError(f"{role} on this host was last heard of: {heard}")
+        raise KabarError(f"{role} on this host was last heard of: {heard}")
     typer.echo("healthy")
 
 

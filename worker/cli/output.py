@@ -15,12 +15,12 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from worker import settings as configuration
 from worker import store
-from worker.store import StoreError
+from worker.errors import KabarError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
-class CommandError(StoreError):
+class CommandError(KabarError):
     """A command that cannot do what was asked; one line that says why and the way out."""
 
 

@@ -7,12 +7,10 @@ import typer
 from worker.cli.output import Json, open_store, print_json, print_table, record, when
 from worker.store import processes, status
 
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command("status")(show)
+app = typer.Typer()
 
 
+@app.command("status")
 def show(as_json: Json = False) -> None:
     """What waits in each stage, since when, and which processes were heard of."""
     with open_store() as engine:

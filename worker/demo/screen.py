@@ -39,8 +39,9 @@ class Screen:
         facts = f"{publisher} · {story.get('language') or '?'} · {arrival.latency_seconds:.1f} s"
         self._out.print(Text.assemble(("● ", "green"), (str(story["title"]), "bold")))
         if story.get("summary"):
-            self._out.print(Padding(Text(str(story["summary"])), (0, 0, 0, 2)))
-        self._out.print(Padding(Text(facts, style="cyan"), (0, 0, 1, 2)))
+            self._out.print(_indented(str(story["summary"])))
+        self._out.print(_indented(facts, style="cyan"))
+        self._out.print()
 
     def closing(
         self,
@@ -63,6 +64,10 @@ class Screen:
             self._err.print(Text(line, style="dim"))
         for reason in reasons:
             self._err.print(Text(f"kabar: demo: {reason}"))
+
+
+def _indented(text: str, style: str = "") -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, 2), expand=False)
 
 
 def _rows(

@@ -109,7 +109,7 @@ def _outcome(
     reason: Reason | None = None,
     detail: str = "",
 ) -> ProcessOutcome:
-    title = article.title or source.feed.title
+    title = source.feed.title or article.title
     language = identify(f"{title}\n{article.text}", article.language or source.feed.language)
     needs_translation = any(target != language for target in settings.translate.targets)
     return ProcessOutcome(

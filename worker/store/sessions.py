@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
+from worker.errors import KabarError
 from worker.settings import Settings
 from worker.store.models import UtcDateTime
 
@@ -26,7 +27,7 @@ _POSTGRES_OPTIONS = (
 )
 
 
-class StoreError(Exception):
+class StoreError(KabarError):
     """The store cannot be used; one line that says why and the way out."""
 
 
