@@ -72,4 +72,5 @@ def bind(**ids: Any) -> AbstractContextManager[Any]:
 def _renderers(settings: LogSettings, *, colors: bool) -> list[structlog.typing.Processor]:
     if settings.format == "json":
         return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=colors)]
+    plain = structlog.dev.plain_traceback  # rich's shows the values of locals, secrets among them
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]

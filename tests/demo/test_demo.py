@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from tests.waiting import until
+from worker.demo.newsroom import SITES
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +66,15 @@ class Demo:
     def alerts(self) -> int:
         return self.out.count("● ")
 
+    def until_alerts(self, number: int) -> None:
+        """Wait for so many alerts; fail at once when the demo has ended before."""
+        until(
+            lambda: self.alerts() >= number or self.process.poll() is not None,
+            f"{number} alerts",
+            60,
+        )
+        assert self.process.poll() is None, self.err
+
 
 def _mark_of(process: psutil.Process) -> str | None:
     try:
@@ -109,7 +120,7 @@ def test_it_ends_well_after_so_many_alerts(start: StartDemo) -> None:
 
 def test_a_service_that_is_killed_comes_back_and_repeats_no_story(start: StartDemo) -> None:
     demo = start("-m", "worker", "demo", "--stories", "5", "--exit")
-    until(lambda: demo.alerts() >= 1, "a first alert", 60)
+    demo.until_alerts(1)
     first = until(demo.service, "kabar up")
     first.kill()
     first.wait(10)
@@ -120,7 +131,7 @@ def test_a_service_that_is_killed_comes_back_and_repeats_no_story(start: StartDe
 
 def test_nothing_outlives_a_demo_that_is_killed(start: StartDemo) -> None:
     demo = start("-m", "worker", "demo")
-    until(lambda: demo.alerts() >= 1, "a first alert", 60)
+    demo.until_alerts(1)
     assert len(demo.living()) > 5
     directory = Path(until(demo.service, "kabar up").environ()["KABAR_CONFIG"]).parent
     demo.process.kill()
@@ -132,7 +143,7 @@ def test_nothing_outlives_a_demo_that_is_killed(start: StartDemo) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_goes_on_until_it_is_asked_to_end(start: StartDemo, number: signal.Signals) -> None:
     demo = start("-m", "worker", "demo")
-    until(lambda: demo.alerts() >= 2, "two alerts", 60)
+    demo.until_alerts(2)
     demo.process.send_signal(number)
     assert demo.process.wait(60) == 0, demo.err
     assert int(demo.row("alerts, each verified")) >= 2
@@ -149,3 +160,14 @@ def test_what_is_not_done_in_time_is_a_failure_with_its_reason(start: StartDemo)
     assert demo.row("alerts, each verified") == "0"
     assert "kabar: demo: not done within 2 s: 0 of 3 alerts have come" in demo.err
     assert demo.living() == []
+
+
+def test_a_port_in_use_is_told_in_one_line(start: StartDemo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        base = taken.getsockname()[1] - len(SITES)  # the receiver's port comes after the sites'
+        demo = start(
+            "-c", f"import sys; from worker.demo import run; sys.exit(run(port_base={base}))"
+        )
+        assert demo.process.wait(60) == 1
+    assert demo.err.startswith("kabar: demo: cannot listen on loopback: ")
+    assert demo.err.count("\n") == 1

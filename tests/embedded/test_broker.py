@@ -55,7 +55,7 @@ def test_serves_on_a_socket(short_path: Path, tmp_path: Path) -> None:
 def test_serves_where_the_path_is_none_for_a_url_or_a_configuration(
     short_path: Path, tmp_path: Path
 ) -> None:
-    directory = short_path / 'a "b" %20 \\ ü?#@'
+    directory = short_path / 'a "b" %20 \\ ü?#@*[]'
     run(directory, tmp_path)
     assert "redis+socket" in (directory / "url").read_text()
 
@@ -78,7 +78,7 @@ def test_a_stale_socket_file_is_of_no_account(short_path: Path, tmp_path: Path) 
 
 def test_files_and_password_are_ours_alone(short_path: Path, tmp_path: Path) -> None:
     async def main() -> None:
-        async with serving(tmp_path, short_path / "broker") as (valkey, bench):
+        async with serving(tmp_path, short_path / "broker") as (valkey, _):
             assert valkey.directory.stat().st_mode & 0o777 == 0o700
             assert valkey.config_file.stat().st_mode & 0o777 == 0o600
             assert valkey.url_file.stat().st_mode & 0o777 == 0o600
@@ -120,8 +120,19 @@ def test_someone_elses_server_that_came_in_between_is_told(tmp_path: Path, free_
         valkey = await broker.prepare(tmp_path / "broker", free_port)
         with Stranger(free_port):
             async with running(tmp_path) as bench:
-                with pytest.raises(StartError, match="another server .*end it and start again"):
+                with pytest.raises(StartError, match=r"another server .*end it and start again"):
                     await bench.supervisor.start([valkey.spec(dict(os.environ))])
+
+    asyncio.run(main())
+
+
+def test_someone_elses_server_on_our_socket_is_told(short_path: Path, tmp_path: Path) -> None:
+    async def main() -> None:
+        valkey = await broker.prepare(short_path / "broker")
+        with Stranger() as stranger:
+            (short_path / "broker" / "valkey.sock").symlink_to(stranger.socket)
+            with pytest.raises(StartError, match=r"another server .*end it and start again"):
+                await valkey.until_ready(1)
 
     asyncio.run(main())
 
@@ -158,9 +169,11 @@ def test_a_broker_of_the_users_own_is_let_pass(valkey: Stranger) -> None:
 
 @pytest.mark.parametrize("on_port", [False, True])
 def test_a_wrong_password_is_an_error_and_an_end(on_port: bool, free_port: int) -> None:
-    with Stranger(free_port if on_port else None) as server:
-        with pytest.raises(StartError, match=r"refuses us .*KABAR_BROKER__URL") as caught:
-            asyncio.run(broker.check(server.url_with("guessed")))
+    with (
+        Stranger(free_port if on_port else None) as server,
+        pytest.raises(StartError, match=r"refuses us .*KABAR_BROKER__URL") as caught,
+    ):
+        asyncio.run(broker.check(server.url_with("guessed")))
     assert "guessed" not in str(caught.value)
 
 

@@ -514,25 +514,27 @@ def test_a_post_whose_answer_breaks_off_after_the_status_has_its_answer() -> Non
 
 
 def test_hanging_hosts_do_not_delay_the_others() -> None:
-    async def run() -> tuple[list[Response], Response]:
+    async def run() -> Response:
         async with (
             peer(stall()) as hanging,
             peer(answer(b"hello")) as there,
             Client(LOOPBACK) as client,
         ):
             waiting = [
-                asyncio.create_task(client.post(hanging.url(), b"{}", timeout_seconds=2))
+                asyncio.create_task(client.post(hanging.url(), b"{}", timeout_seconds=60))
                 for _ in range(150)
             ]
             async with asyncio.timeout(30):
                 while hanging.connections < len(waiting):
                     await asyncio.sleep(0.01)
-            good = await client.post(there.url(), b"{}", timeout_seconds=2)
-            return await asyncio.gather(*waiting), good
+            good = await client.post(there.url(), b"{}", timeout_seconds=30)
+            assert not any(task.done() for task in waiting)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            return good
 
-    slow, good = asyncio.run(run())
-    assert good.ok
-    assert {response.failure for response in slow} == {Reason.TIMEOUT}
+    assert asyncio.run(run()).ok
 
 
 def test_gets_of_one_host_go_a_few_at_a_time() -> None:

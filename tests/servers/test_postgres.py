@@ -81,10 +81,11 @@ def test_a_database_in_use_is_dropped(postgres_server: postgres.Server) -> None:
 
 
 def test_stop_leaves_nothing(server: postgres.EmbeddedServer) -> None:
-    pid = server.pid
+    pid, data = server.pid, (server.directory / "data").resolve()
     server.stop()
     assert not alive(pid)
     assert not server.directory.exists()
+    assert not data.exists()
 
 
 def test_two_servers_do_not_meet(postgres_url: str, server: postgres.EmbeddedServer) -> None:
@@ -110,21 +111,23 @@ def test_the_server_ends_with_its_test_run(
     note = tmp_path / "note"
     run = Child([sys.executable, "-c", RUN + ending, note], tmp_path / "log", cwd=ROOT)
     directory, pid = read_note(note, run)
+    data = (directory / "data").resolve()
     if number is not None:
         run.send(number)
     run.wait(60)
     waiting.until(lambda: not alive(pid), "postgres is gone")
-    waiting.until(lambda: not directory.exists(), "its directory is gone")
+    waiting.until(lambda: not directory.exists() and not data.exists(), "its files are gone")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has PDEATHSIG")
 def test_kill_9_of_the_supervisor_ends_the_server(server: postgres.EmbeddedServer) -> None:
-    pid = server.pid
+    pid, data = server.pid, (server.directory / "data").resolve()
     with psycopg.connect(libpq(server.create_database())):  # a session does not hold it up
         server.supervisor.kill()
         waiting.until(lambda: not alive(pid), "postgres is gone")
     server.stop()
     assert not server.directory.exists()
+    assert not data.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as a normal user already")

@@ -31,12 +31,9 @@ def run(
 
     if exit_after and stories is None:
         stories = _DEFAULT_STORIES
-    options = Options(
-        stories=stories,
-        exit_after=exit_after,
-        seed=seed,
-        deadline_seconds=deadline_seconds or 60 + 3 * (stories or 0),
-        every_seconds=every_seconds or (2 if exit_after else 5),
-        port_base=port_base,
-    )
+    if deadline_seconds is None:
+        deadline_seconds = 60 + 3 * (stories or 0)
+    if every_seconds is None:
+        every_seconds = 2 if exit_after else 5
+    options = Options(stories, exit_after, seed, deadline_seconds, every_seconds, port_base)
     return asyncio.run(perform(options))

@@ -58,7 +58,7 @@ class Screen:
             table.add_row(name, _shown(value))
         self._out.print(table)
 
-    def failure(self, reasons: Iterable[str], log: Sequence[str]) -> None:
+    def failure(self, reasons: Iterable[str], log: Sequence[str] = ()) -> None:
         """Why the demo failed, with the last lines of what `kabar up` said."""
         for line in log:
             self._err.print(Text(line, style="dim"))

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +52,13 @@ async def perform(options: Options) -> int:
         newsroom = Newsroom(port=options.port_base or 0)
         receiver_port = options.port_base + len(SITES) if options.port_base else 0
         receiver = Receiver(secret, port=receiver_port)
-        async with newsroom, receiver:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(newsroom)
+                await stack.enter_async_context(receiver)
+            except OSError as error:
+                screen.failure([f"cannot listen on loopback: {error.strerror or error}"])
+                return 1
             service = Service(
                 Path(directory),
                 feeds=newsroom.feed_urls,

@@ -20,7 +20,6 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
-    NoPermissionError,
     RedisError,
     ResponseError,
 )
@@ -33,6 +32,7 @@ _SOCKET_PATH_BYTES = 100
 """The address of a Unix socket holds 108 bytes on Linux, 104 on macOS."""
 _ANSWER_SECONDS = 3.0
 _PREDECESSOR_SECONDS = 3.0
+_REFUSALS = (AuthenticationError, AuthorizationError, ResponseError)
 _STOP = ((signal.SIGTERM, 10.0),)
 
 
@@ -53,7 +53,9 @@ class Valkey:
         """The server as a child of the supervisor."""
         return ChildSpec(
             name="broker",
-            argv=(str(binary()), str(self.config_file)),
+            # Not by its name: that is taken for a pattern, in which `?` and `[` are none of ours.
+            argv=(str(binary()), "-"),
+            stdin=self.config_file,
             env=environ,
             stop=_STOP,
             probe=self.until_ready,
@@ -125,17 +127,18 @@ async def check(url: str) -> None:
     try:
         async with asyncio.timeout(2 * _ANSWER_SECONDS), client:
             await client.ping()
-    except BusyLoadingError:
-        return
-    except (AuthenticationError, AuthorizationError, NoPermissionError, ResponseError) as error:
-        raise StartError(
-            f"{at} refuses us ({error}); put the right user and password into KABAR_BROKER__URL"
-        ) from None
     except (RedisError, OSError) as error:
-        raise StartError(
-            f"{at} does not answer ({error or type(error).__name__}); start it, correct "
-            "KABAR_BROKER__URL, or leave it empty to run without one"
-        ) from None
+        if not isinstance(_meant(error), BusyLoadingError):
+            raise StartError(f"{at} {_explain(_meant(error))}") from None
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, _REFUSALS):
+        return f"refuses us ({error}); put the right user and password into KABAR_BROKER__URL"
+    return (
+        f"does not answer ({error or type(error).__name__}); start it, correct "
+        "KABAR_BROKER__URL, or leave it empty to run without one"
+    )
 
 
 def binary() -> Path:
@@ -197,10 +200,13 @@ async def _process_id(url: str) -> int | None:
     try:
         async with asyncio.timeout(_ANSWER_SECONDS), _client(url) as client:
             return int((await client.info("server"))["process_id"])
-    except ResponseError:
-        return 0
     except (RedisError, OSError) as error:
-        return 0 if isinstance(error, AuthenticationError) else None
+        return 0 if isinstance(_meant(error), _REFUSALS) else None
+
+
+def _meant(error: Exception) -> Exception:
+    """On a Unix socket redis-py's asyncio client hides a refusal in a `ConnectionError`."""
+    return error.__cause__ if isinstance(error.__cause__, RedisError) else error
 
 
 def _client(url: str) -> Redis:

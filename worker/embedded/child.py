@@ -35,6 +35,7 @@ class ChildSpec:
     env: Mapping[str, str]
     stop: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 5.0),)
     probe: Probe | None = None
+    stdin: Path = Path(os.devnull)
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,11 @@ class Child:
         # A pipe of our own: with asyncio's, `wait` would last until every pool process that
         # inherited it has ended too.
         read_end, write_end = os.pipe()
+        stdin = os.open(self._spec.stdin, os.O_RDONLY)
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._groups.guarded(self._spec.argv),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=write_end,
                 stderr=write_end,
                 env={**self._spec.env, "NOTIFY_SOCKET": str(self._notify_path)},
@@ -104,6 +106,7 @@ class Child:
             raise
         finally:
             os.close(write_end)
+            os.close(stdin)
         self.pid = process.pid
         self._groups.add(process.pid)
         return process, asyncio.create_task(self._read(read_end))

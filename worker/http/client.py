@@ -128,7 +128,7 @@ class Client:
         connector = aiohttp.TCPConnector(
             resolver=GuardedResolver(names, guard),
             socket_factory=guard.socket,
-            limit=100,  # the batch is the limit: a hundred hanging hosts must not delay the next
+            limit=0,  # the batch is the limit: a hundred hanging hosts must not delay the next
             limit_per_host=per_host,
         )
         session = aiohttp.ClientSession(

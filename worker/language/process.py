@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -109,13 +109,13 @@ def _outcome(
     reason: Reason | None = None,
     detail: str = "",
 ) -> ProcessOutcome:
-    title = source.feed.title or article.title
+    title = source.feed.title or article.title  # a page's own often names the site too
     language = identify(f"{title}\n{article.text}", article.language or source.feed.language)
     needs_translation = any(target != language for target in settings.translate.targets)
     return ProcessOutcome(
         article_id=source.article_id,
         next_stage="translate" if needs_translation else "publish",
-        article=article,
+        article=replace(article, title=title),
         published_at=source.published_at or article.published_at,
         language=language,
         summary=summarize(article.text, language, settings.process),

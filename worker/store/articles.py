@@ -67,6 +67,9 @@ def to_fetch(row: RowMapping) -> Article:
 def save_fetched(engine: Engine, claim: Claim, outcomes: Iterable[FetchOutcome]) -> None:
     """Execute fetch outcomes in one transaction."""
     rows = {row["id"]: row for row in claim.rows}
+    outcomes = list(outcomes)
+    # Before the transaction, since on SQLite every writer waits for it.
+    packed = {outcome.article_id: pages.pack(outcome.page) for outcome in outcomes if outcome.page}
     with writing(engine) as connection:
         for outcome in outcomes:
             row = rows[outcome.article_id]
@@ -77,8 +80,9 @@ def save_fetched(engine: Engine, claim: Claim, outcomes: Iterable[FetchOutcome])
             else:
                 values["stage"] = "process"
             values["due_at"] = outcome.due_at
-            if finish(connection, "fetch", row["id"], claim.token, values) and outcome.page:
-                pages.save(connection, row["id"], [outcome.page])
+            held = finish(connection, "fetch", row["id"], claim.token, values)
+            if held and row["id"] in packed:
+                pages.save(connection, row["id"], [packed[row["id"]]])
 
 
 def sources(engine: Engine, claim: Claim) -> list[Source]:
@@ -225,7 +229,7 @@ def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
     return {
         "stage": outcome.next_stage,
         "due_at": row["due_at"],
-        "title": article.title or row["feed_entry"]["title"],
+        "title": article.title,
         "text": article.text,
         "authors": list(article.authors) or row["feed_entry"]["authors"],
         "publisher": article.publisher,

@@ -1,6 +1,7 @@
 """Raw pages: kept compressed, so that an article can be cleaned again without fetching it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import zstandard
@@ -13,10 +14,14 @@ from worker.store.sessions import read_now, writing
 _DAYS_AHEAD = 4
 
 
-def save(connection: Connection, article_id: int, pages: Sequence[Page]) -> None:
-    """Keep `pages` as the article's, in place of those of an earlier fetch."""
+def pack(page: Page) -> Page:
+    """`page` with its body compressed (zstd), as it is kept."""
+    return replace(page, body=zstandard.compress(page.body, level=6))
+
+
+def save(connection: Connection, article_id: int, packed: Sequence[Page]) -> None:
+    """Keep these packed pages as the article's, in place of those of an earlier fetch."""
     connection.execute(delete(models.Page).where(models.Page.article_id == article_id))
-    compressor = zstandard.ZstdCompressor(level=6)
     connection.execute(
         insert(models.Page),
         [
@@ -26,9 +31,9 @@ def save(connection: Connection, article_id: int, pages: Sequence[Page]) -> None
                 "fetched_at": page.fetched_at,
                 "url": page.url,
                 "charset": page.charset,
-                "body": compressor.compress(page.body),
+                "body": page.body,
             }
-            for part, page in enumerate(pages)
+            for part, page in enumerate(packed)
         ],
     )
 
