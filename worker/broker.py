@@ -1,6 +1,10 @@
 """The broker's address, in the words of whoever is to use it."""
 
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+import re
+from urllib.parse import parse_qs, urlsplit
+
+# Up to the last `@`: a password that ought to have been percent-encoded is hidden whole.
+_PASSWORD = re.compile(r"(?<=//)([^/?#@:]*):.*@", re.DOTALL)
 
 
 def redis_url(url: str) -> str:
@@ -9,12 +13,10 @@ def redis_url(url: str) -> str:
     if parts.scheme != "redis+socket":
         return url
     database = parse_qs(parts.query).get("virtual_host", ["0"])[0]
-    return urlunsplit(parts._replace(scheme="unix", query=f"db={database}"))
+    # Not by urlunsplit: it leaves `//` out where no user is named, and redis-py insists on it.
+    return f"unix://{parts.netloc}{parts.path}?db={database}"
 
 
 def masked(url: str) -> str:
-    """`url` without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    """`url` (or what was meant to be one) without its password."""
+    return _PASSWORD.sub(r"\1:***@", url)

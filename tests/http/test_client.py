@@ -228,6 +228,12 @@ def test_an_international_host_is_looked_up_as_a_labels() -> None:
     assert response.final_url.endswith("/stra%C3%9Fe?q=%C3%BC")
 
 
+def test_what_is_escaped_in_a_url_stays_escaped() -> None:
+    escaped = "/a%2Fb/%3Fc/d?q=a%26b+c%20d&e=%3D&f=%25"
+    _, there = exchange(answer(), lambda client, there: client.get(there.url(escaped)))
+    assert path(there.requests[0]) == escaped
+
+
 url_like = st.builds(
     "".join,
     st.lists(
@@ -340,6 +346,14 @@ def test_a_location_is_resolved_as_browsers_do(location: str, expected: str) -> 
     assert path(there.requests[-1]) == expected
     assert response.final_url == there.url(expected)
     assert header(there.requests[-1], "Authorization") is None
+
+
+@pytest.mark.parametrize("escape", ["%2F", "%3F", "%20", "%01"])
+def test_what_is_escaped_in_a_url_stays_escaped_over_hops(escape: str) -> None:
+    # yarl's own join decodes it from the second hop on; `%01` could then not even be sent.
+    response, there = exchange(redirect(f"{escape}/x"))
+    assert response.failure is Reason.TOO_MANY_REDIRECTS
+    assert path(there.requests[3]) == f"/{escape}/{escape}/{escape}/x"
 
 
 def test_credentials_do_not_cross_to_another_origin() -> None:

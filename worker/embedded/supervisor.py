@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from worker.embedded.child import Child, ChildSpec
 from worker.embedded.errors import StartError
@@ -75,13 +74,15 @@ class Supervisor:
     async def _until_all(
         self, ready: Sequence["asyncio.Task[None]"], children: Sequence[Child]
     ) -> None:
-        all_ready = asyncio.gather(*ready)
-        while not all_ready.done():
-            waiting: set[asyncio.Future[Any]] = {all_ready, *self._kept.values()}
+        waiting = set(ready)
+        while waiting:
             done, _ = await asyncio.wait(
-                waiting, timeout=_PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                waiting | set(self._kept.values()),
+                timeout=_PATIENCE_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             self._raise_failure()
+            waiting -= done
             if not done:
                 late = ", ".join(child.name for child in children if not child.was_ready)
                 self.say(f"still waiting for {late}")

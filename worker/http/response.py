@@ -11,6 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from worker.reasons import Reason
 
 _LONGEST_WAIT_SECONDS = 10 * 365 * 86_400  # more means the same, and timedelta has an end
+_CHARSET = re.compile(r"[!-~]{1,40}")  # the registry's rule, RFC 2978 section 2.3
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")  # RFC 9110 knows whole ones; some send fractions
 
 _BY_STATUS = {
@@ -110,11 +111,12 @@ class Response:
 
     @property
     def charset(self) -> str | None:
-        """The charset that Content-Type names, in lower case."""
+        """The charset that Content-Type names, in lower case; None for what cannot be a name."""
         for parameter in self.headers.get("Content-Type", "").split(";")[1:]:
             name, _, value = parameter.partition("=")
             if name.strip().lower() == "charset":
-                return value.strip().strip("\"'").lower() or None
+                charset = value.strip().strip("\"'").lower()
+                return charset if _CHARSET.fullmatch(charset) else None
         return None
 
     def retry_after(self, now: datetime) -> timedelta | None:

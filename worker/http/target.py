@@ -3,6 +3,7 @@
 import base64
 import re
 from ipaddress import ip_address
+from urllib.parse import urljoin
 
 from yarl import URL
 
@@ -22,7 +23,7 @@ def parse(text: str) -> tuple[URL, dict[str, str]]:
 
     International host names come back as A-labels. Raises `InvalidURLError`.
     """
-    url = _checked(text, base=None)
+    url = _checked(text)
     return _bare(url), _credentials(url)
 
 
@@ -32,8 +33,9 @@ def follow(base: URL, location: str) -> URL:
     Userinfo in it is dropped: who redirects us does not choose with whose name we come.
     """
     try:
-        return _bare(_checked(location, base))
-    except InvalidURLError as error:
+        # Not URL.join: it decodes parts of the base's path (`%01`), which then cannot be sent.
+        return _bare(_checked(urljoin(str(base), location.strip())))
+    except ValueError as error:
         raise InvalidURLError(f"redirected to {redacted(location)!r}: {error}") from None
 
 
@@ -42,11 +44,11 @@ def redacted(text: str) -> str:
     return _USERINFO.sub("", text, count=1)
 
 
-def _checked(text: str, base: URL | None) -> URL:
+def _checked(text: str) -> URL:
     if len(text) > _LONGEST_URL:
         raise InvalidURLError(f"longer than {_LONGEST_URL} characters")
     try:
-        url = base.join(URL(text.strip())) if base else URL(text.strip())
+        url = URL(text.strip())
         host = url.raw_host
     except ValueError as error:  # UnicodeError, from the IDNA codec, is one too
         raise InvalidURLError(redacted(str(error))) from None
