@@ -10,7 +10,7 @@ def acts(steps: list[Step], act: str) -> list[str]:
     return [step.article.slug for step in steps if step.act == act]
 
 
-@pytest.mark.parametrize("stories", [1, 2, 3, 4, 5, 12, 30])
+@pytest.mark.parametrize("stories", [2, 3, 4, 5, 12, 30])
 def test_so_many_stories_with_a_repeat_and_an_update(stories: int) -> None:
     steps = list(agenda(1, stories))
     published = acts(steps, "publish")
@@ -19,9 +19,14 @@ def test_so_many_stories_with_a_repeat_and_an_update(stories: int) -> None:
     for act in ("repeat", "update"):
         assert acts(steps, act)
         assert len(set(acts(steps, act))) == len(acts(steps, act))
+    assert not set(acts(steps, "repeat")) & set(acts(steps, "update"))
     for position, step in enumerate(steps):
         if step.act != "publish":
             assert step.article.slug in acts(steps[:position], "publish")
+
+
+def test_a_single_story_is_repeated() -> None:
+    assert [step.act for step in agenda(1, 1)] == ["publish", "repeat"]
 
 
 def test_only_what_has_another_site_of_its_language_is_repeated() -> None:

@@ -25,17 +25,21 @@ class Step:
 def agenda(seed: int, stories: int | None) -> Iterator[Step]:
     """The hand-written articles, then generated ones: `stories` in all, or without end.
 
-    Now and then an earlier one is repeated on another site or updated, once each at least.
+    Now and then an earlier one is repeated on another site, and another one updated: once each at
+    least, where there are two stories.
     """
     series = chain(written(), generator.articles(seed))
     lately: deque[Article] = deque(maxlen=3)
+    repeated: Article | None = None
     for number, article in enumerate(islice(series, stories), start=1):
         lately.append(article)
         yield Step("publish", article)
         if _is_due(number, _REPEAT_AT, stories):
-            yield Step("repeat", lately[0])
-        if _is_due(number, _UPDATE_AT, stories):
-            yield Step("update", lately[0].revised())
+            repeated = lately[0]
+            yield Step("repeat", repeated)
+        others = [earlier for earlier in lately if earlier is not repeated]
+        if others and _is_due(number, _UPDATE_AT, stories):
+            yield Step("update", others[0].revised())
 
 
 def _is_due(number: int, at: int, stories: int | None) -> bool:

@@ -77,18 +77,21 @@ class Service:
         hurry: asyncio.Event,
     ) -> None:
         self.log = directory / "kabar.log"
-        self._directory = directory
         self._environ = _configure(directory, feeds)
         self._endpoint = (endpoint, secret)
         self._log_fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._output = Output(self._log_fd, [_NAME])
         self._groups = Groups(self._log_fd, self._say)
         self._supervisor = Supervisor(directory, self._groups, self._output, hurry)
+        self._preparing: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Return once all its processes work. Raises `StoreError` or `StartError`."""
         await self._groups.start()
-        await asyncio.to_thread(_prepare_store, self._environ, *self._endpoint)
+        self._preparing = asyncio.ensure_future(
+            asyncio.to_thread(_prepare_store, self._environ, *self._endpoint)
+        )
+        await asyncio.shield(self._preparing)  # a thread cannot be cancelled, only awaited
         command = (sys.executable, "-P", "-m", "worker", "up")
         spec = ChildSpec(_NAME, command, self._environ, ((signal.SIGTERM, _STOP_SECONDS),))
         await self._supervisor.start([spec])
@@ -99,6 +102,8 @@ class Service:
 
     async def stop(self) -> None:
         """End it and everything it has started."""
+        if self._preparing:
+            await asyncio.wait([self._preparing])
         await self._supervisor.stop([[_NAME]])
         await self._groups.close()
         self._output.close()

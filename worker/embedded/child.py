@@ -73,8 +73,9 @@ class Child:
         Raises what the probe raises, after clearing up.
         """
         started = time.monotonic()
-        with _notify_socket(self._notify_path) as channel:
+        with contextlib.ExitStack() as stack:
             try:
+                channel = stack.enter_context(_notify_socket(self._notify_path))
                 process, reading = await self._spawn()
             except OSError as error:
                 return Life(0.0, f"could not be started ({error.strerror})")
@@ -89,8 +90,8 @@ class Child:
     async def _spawn(self) -> tuple[asyncio.subprocess.Process, asyncio.Task[None]]:
         # A pipe of our own: with asyncio's, `wait` would last until every pool process that
         # inherited it has ended too.
-        read_end, write_end = os.pipe()
         stdin = os.open(self._spec.stdin, os.O_RDONLY)
+        read_end, write_end = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._groups.guarded(self._spec.argv),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 _REAPER = Path(__file__).with_name("reaper.py")
 _GUARD = Path(__file__).with_name("guard.py")
+_ENDS_WITHIN_SECONDS = 5.0
+_PAUSE_SECONDS = 1.0
 _BARE_PYTHON = (sys.executable, "-I", "-S", "-E")
 
 
@@ -63,11 +65,13 @@ class Groups:
         if self._watch is None:
             return
         os.close(self._fd)
+        await asyncio.wait({self._watch}, timeout=_ENDS_WITHIN_SECONDS)
+        self._kill_reaper()
         await self._watch
 
     async def _start_reaper(self) -> None:
-        read_end, self._fd = os.pipe()
-        os.set_blocking(self._fd, False)
+        read_end, fd = os.pipe()
+        os.set_blocking(fd, False)
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *(*_BARE_PYTHON, str(_REAPER)),
@@ -78,8 +82,14 @@ class Groups:
                 start_new_session=True,
                 pass_fds=(self._lock_fd,),
             )
+        except BaseException:
+            os.close(fd)
+            raise
         finally:
             os.close(read_end)
+        former, self._fd = self._fd, fd
+        if former >= 0:
+            os.close(former)
         for group in self._groups:
             self._tell(b"+%d\n" % group)
 
@@ -90,14 +100,20 @@ class Groups:
             if self._closing:
                 return
             self._say("the reaper ended; another one starts")
-            os.close(self._fd)
-            await self._start_reaper()
+            try:
+                await self._start_reaper()
+            except OSError as error:  # too many processes, no memory: that may pass
+                self._say(f"the reaper could not be started: {error.strerror}")
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     def _tell(self, line: bytes) -> None:
         try:
             os.write(self._fd, line)
         except (BrokenPipeError, BlockingIOError):
             # Gone or frozen: the next reaper is told of every group when it starts.
-            assert self._process is not None
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self._kill_reaper()
+
+    def _kill_reaper(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()

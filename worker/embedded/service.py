@@ -9,7 +9,7 @@ import site
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 
 import worker
@@ -102,7 +102,7 @@ class _Service:
         """Start everything, then watch it until cancelled. Raises `StartError`."""
         self._mark("lock")
         await self._groups.start()
-        await asyncio.gather(self._open_broker(), self._open_store())
+        await _side_by_side(self._open_broker(), self._open_store())
         port = self._settings.web.port or broker.free_port()
         self._environ["KABAR_WEB__PORT"] = str(port)
         await self._supervisor.start(self._specs(), self._mark)
@@ -184,11 +184,22 @@ class _Service:
         self._steps[step] = _since_command()
 
 
+async def _side_by_side(*steps: Coroutine[None, None, None]) -> None:
+    """Like `asyncio.gather`, but when one fails none goes on behind our back."""
+    tasks = [asyncio.create_task(step) for step in steps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _environ(data_dir: Path) -> dict[str, str]:
     """Ours, and what the children need beside it."""
     environ = {**os.environ, "KABAR_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
     home = Path(worker.__file__).parents[1]
-    if str(home) not in site.getsitepackages():
+    if str(home) not in (*site.getsitepackages(), site.getusersitepackages()):
         # Run from a checkout, which `-P` hides from the children.
         environ["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(home), environ.get("PYTHONPATH")])

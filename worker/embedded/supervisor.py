@@ -76,8 +76,9 @@ class Supervisor:
     ) -> None:
         waiting = set(ready)
         while waiting:
+            kept = {task for task in self._kept.values() if not task.done()}
             done, _ = await asyncio.wait(
-                waiting | set(self._kept.values()),
+                waiting | kept,
                 timeout=_PATIENCE_SECONDS,
                 return_when=asyncio.FIRST_COMPLETED,
             )
