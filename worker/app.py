@@ -220,7 +220,7 @@ def _configuration(settings: Settings, broker_url: str) -> dict[str, Any]:
             "health_check_interval": 10,  # half-open connections are dropped
             "retry_on_timeout": True,
             "queue_order_strategy": "round_robin",  # `priority` and `sorted` starve a queue
-            "global_keyprefix": "kabar:",  # for a server that others use too
+            "global_keyprefix": tasks.KEY_PREFIX,
             "visibility_timeout": 3600,  # of no effect with early ack and no prefetch
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 1,

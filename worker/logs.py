@@ -42,6 +42,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    logging.captureWarnings(capture=True)
     # A line for each tick and wake-up, several a second: what became of them is in our own lines.
     chatter = logging.DEBUG if settings.level == "debug" else logging.WARNING
     for name in _CHATTY:
@@ -70,7 +71,12 @@ def bind(**ids: Any) -> AbstractContextManager[Any]:
 
 
 def _renderers(settings: LogSettings, *, colors: bool) -> list[structlog.typing.Processor]:
+    # Neither renderer may show the values of locals, as both would: secrets are among them.
     if settings.format == "json":
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    plain = structlog.dev.plain_traceback  # rich's shows the values of locals, secrets among them
+        exceptions = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        return [
+            structlog.processors.ExceptionRenderer(exceptions),
+            structlog.processors.JSONRenderer(default=str),
+        ]
+    plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]

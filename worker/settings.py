@@ -1,19 +1,22 @@
 """Settings: defaults here, then a TOML file, then `KABAR_*` from the environment.
 
 The file is `config/kabar.toml` beside the working directory, or what `KABAR_CONFIG` names. In the
-environment sections are nested by `__` (`KABAR_HTTP__USER_AGENT`), and any key may be read from a
-file instead by adding `_FILE` (`KABAR_STORE__URL_FILE`), so that secrets need not stand in the
-environment. A key that does not exist, or a value that does not fit, is an error with its path.
+environment sections are nested by `__` (`KABAR_HTTP__USER_AGENT`), lists are written with commas or
+as JSON, and any key may be read from a file instead by adding `_FILE` (`KABAR_STORE__URL_FILE`), so
+that secrets need not stand in the environment. A key that does not exist, or a value that does not
+fit, is an error with its path.
 """
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import platformdirs
 from pydantic import (
@@ -22,15 +25,16 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -40,6 +44,7 @@ Stage = Literal["poll", "fetch", "process", "translate", "publish", "deliver"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 _NOT_SETTINGS = {"KABAR_CONFIG"}
+_YEAR = 31_536_000
 
 
 class ConfigError(KabarError):
@@ -49,14 +54,29 @@ class ConfigError(KabarError):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _none_listed(cls, value: object, info: ValidationInfo) -> object:
+        # An empty variable, such as compose makes of one that is not set.
+        field = cls.model_fields[info.field_name or ""]
+        return () if value == "" and get_origin(field.annotation) is tuple else value
 
 
 def _none_if_empty(value: object) -> object:
     return None if value == "" else value  # TOML has no null
 
 
+def _network(value: object) -> object:
+    return ip_network(value) if isinstance(value, str) else value
+
+
 OptionalUrl = Annotated[str | None, BeforeValidator(_none_if_empty)]
+# Parsed by the standard library alone, whose errors name what is wrong with the network.
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+LanguageTag = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$", max_length=35)]
+Wait = Annotated[float, Field(ge=0, le=_YEAR)]
 
 
 class StoreSettings(_Section):
@@ -78,9 +98,10 @@ class HttpSettings(_Section):
     user_agent: str = Field(
         default="Kabar/0.1 (news reader; feeds and articles for its user)",
         min_length=1,
+        pattern=r"^[^\x00-\x1f\x7f]*$",  # nothing that ends a header
         description="sent with every request",
     )
-    allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+    allow_networks: tuple[Network, ...] = Field(
         default=(),
         description="networks that may be connected to although they are not public",
     )
@@ -93,9 +114,11 @@ class HttpSettings(_Section):
 
 
 class PollSettings(_Section):
-    interval_seconds: float = Field(default=900, ge=1, description="between polls of one feed")
+    interval_seconds: float = Field(
+        default=900, ge=1, le=_YEAR, description="between polls of one feed"
+    )
     max_interval_seconds: float = Field(
-        default=86_400, ge=1, description="at most, after failures that double it"
+        default=86_400, ge=1, le=_YEAR, description="at most, after failures that double it"
     )
     batch: int = Field(default=100, ge=1, le=1000, description="feeds a task claims at once")
     backfill: int = Field(
@@ -108,7 +131,7 @@ class PollSettings(_Section):
 
 class FetchSettings(_Section):
     batch: int = Field(default=50, ge=1, le=500, description="articles a task claims at once")
-    retry_seconds: tuple[float, ...] = Field(
+    retry_seconds: tuple[Wait, ...] = Field(
         default=(10, 60),
         description="waits before a page is tried again; then the feed's own text is published",
     )
@@ -124,8 +147,8 @@ class TranslateSettings(_Section):
     engines: tuple[Literal["none"], ...] = Field(
         default=("none",), description="in order of preference; `none` leaves texts as they are"
     )
-    targets: tuple[str, ...] = Field(
-        default=("en",), description="languages (BCP 47) to translate into"
+    targets: tuple[LanguageTag, ...] = Field(
+        default=("en",), max_length=20, description="languages (BCP 47) to translate into"
     )
     batch: int = Field(default=16, ge=1, le=200, description="articles a task claims at once")
 
@@ -138,7 +161,7 @@ class WebhookSettings(_Section):
     batch: int = Field(default=50, ge=1, le=500, description="endpoints a task serves at once")
     max_in_flight: int = Field(default=4, ge=1, le=64, description="requests at once an endpoint")
     timeout_seconds: float = Field(default=15, gt=0, le=30, description="a delivery attempt in all")
-    retry_seconds: tuple[float, ...] = Field(
+    retry_seconds: tuple[Wait, ...] = Field(
         default=(5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
         description="waits between attempts; after the last one the delivery is dead",
     )
@@ -147,12 +170,12 @@ class WebhookSettings(_Section):
 class LeaseSettings(_Section):
     """Seconds for which a claim holds; a batch's deadline is at most half of it."""
 
-    poll: float = Field(default=120, ge=2)
-    fetch: float = Field(default=120, ge=2)
-    process: float = Field(default=120, ge=2)
-    translate: float = Field(default=180, ge=2)
-    publish: float = Field(default=60, ge=2)
-    deliver: float = Field(default=120, ge=2)
+    poll: float = Field(default=120, ge=2, le=86_400)
+    fetch: float = Field(default=120, ge=2, le=86_400)
+    process: float = Field(default=120, ge=2, le=86_400)
+    translate: float = Field(default=180, ge=2, le=86_400)
+    publish: float = Field(default=60, ge=2, le=86_400)
+    deliver: float = Field(default=120, ge=2, le=86_400)
 
 
 class WorkerSettings(_Section):
@@ -162,7 +185,10 @@ class WorkerSettings(_Section):
     cpu: int = Field(default=2, ge=1, le=64)
     translate: int = Field(default=1, ge=1, le=8)
     stop_seconds: float = Field(
-        default=30, ge=0, description="what running tasks are given when the service stops"
+        default=30,
+        ge=0,
+        le=3_600,
+        description="what running tasks are given when the service stops",
     )
 
 
@@ -225,6 +251,13 @@ class Settings(BaseSettings):
                 )
         return self
 
+    @field_validator("data_dir", "feeds_file", mode="before")
+    @classmethod
+    def _refuse_empty(cls, path: object) -> object:
+        if path == "":  # to Path it would be the working directory
+            raise ValueError("a path is expected; leave the key out for the default")
+        return path
+
     @field_validator("data_dir", "feeds_file")
     @classmethod
     def _expand(cls, path: Path) -> Path:
@@ -261,13 +294,13 @@ def load() -> Settings:
     Raises `ConfigError` when a key is unknown, a value does not fit or a file cannot be read.
     """
     path = config_file()
+    _refuse_unknown_environment(os.environ)
     try:
-        _refuse_unknown_environment(os.environ)
         return Settings()
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(error, path))) from None
-    except SettingsError as error:
-        raise ConfigError(f"{error}: {error.__cause__}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
     except ValueError as error:  # the TOML parser's own
         raise ConfigError(f"{path}: {error}") from None
 
@@ -287,13 +320,19 @@ def config_file() -> Path | None:
 
 
 class _EnvironmentSource(EnvSettingsSource):
-    """The environment, with `KEY_FILE` read in place of `KEY`."""
+    """The environment, with `KEY_FILE` read in place of `KEY`, and lists written with commas."""
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         found = dict(super()._load_env_vars())
         for name in [name for name in found if name.startswith("kabar_") and _is_file_key(name)]:
             found[name.removesuffix("_file")] = _read_secret(name, found.pop(name) or "")
         return found
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        if value.lstrip().startswith("["):
+            with suppress(ValueError):
+                return super().decode_complex_value(field_name, field, value)
+        return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _is_file_key(name: str) -> bool:
@@ -302,56 +341,82 @@ def _is_file_key(name: str) -> bool:
 
 def _read_secret(name: str, path: str) -> str:
     try:
-        return Path(path).expanduser().read_text().strip()
+        return Path(path).expanduser().read_text("utf-8").strip()
     except OSError as error:
         raise ConfigError(f"{name.upper()}={path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name.upper()}={path}: not a text file") from None
 
 
 def _refuse_unknown_environment(environ: Mapping[str, str]) -> None:
     known = set(keys(Settings))
-    for name in environ:
-        if not name.upper().startswith("KABAR_") or name.upper() in _NOT_SETTINGS:
+    sections = {key for key, field in Settings.model_fields.items() if _section(field)}
+    for name in map(str.upper, environ):
+        if not name.startswith("KABAR_") or name in _NOT_SETTINGS:
             continue
-        path = _path_of(name.lower())
-        if path not in known and path.removesuffix("_file") not in known:
-            raise ConfigError(f"{name}: no such setting{_nearest(path, known)}")
+        path = _path_of(name)
+        if path not in known:
+            path = path.removesuffix("_file")
+        if path not in known:
+            raise ConfigError(f"{name}: no such setting{_nearest(path, known, _variable_of)}")
+        if path in sections:
+            variable = _variable_of(path)
+            raise ConfigError(f"{name}: a section, not a setting; its keys are {variable}__…")
 
 
 def _path_of(environment_name: str) -> str:
-    return environment_name.removeprefix("kabar_").replace("__", ".")
+    return environment_name.lower().removeprefix("kabar_").replace("__", ".")
+
+
+def _variable_of(key: str) -> str:
+    return "KABAR_" + key.upper().replace(".", "__")
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every key of `model` as a dotted path; sections count as keys too."""
     for name, field in model.model_fields.items():
         yield prefix + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from keys(field.annotation, f"{prefix}{name}.")
+        if section := _section(field):
+            yield from keys(section, f"{prefix}{name}.")
 
 
-def _nearest(path: str, known: set[str]) -> str:
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _nearest(path: str, known: Iterable[str], spell: Callable[[str], str] = str) -> str:
     near = difflib.get_close_matches(path, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {spell(near[0])!r}?" if near else ""
 
 
 def _explain(error: ValidationError, path: Path | None) -> Iterator[str]:
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
+        # What follows an index is the element's, and pydantic's own names for its types.
+        parts = takewhile(lambda part: not isinstance(part, int), problem["loc"])
+        key = ".".join(map(str, parts))
+        message = problem["msg"].removeprefix("Value error, ")
         if not key:
-            yield problem["msg"].removeprefix("Value error, ")
+            yield message
         elif problem["type"] == "extra_forbidden":
-            yield f"{_origin(key, path)}: no such setting{_nearest(key, set(keys(Settings)))}"
+            yield f"{_origin(key, path)}: no such setting{_nearest(key, keys(Settings))}"
+        elif problem["type"] == "model_type":
+            yield f"{_origin(key, path)}: a section is expected, [{key}]"
+        elif problem["type"] == "tuple_type":
+            yield f"{_origin(key, path)} = {_shown(key, problem['input'])}: a list is expected"
         else:
-            message = problem["msg"].removeprefix("Value error, ")
             yield f"{_origin(key, path)} = {_shown(key, problem['input'])}: {message}"
 
 
 def _origin(key: str, path: Path | None) -> str:
-    name = "KABAR_" + key.upper().replace(".", "__")
-    if name in os.environ:
-        return name
+    names = set(map(str.upper, os.environ))
+    for name in (_variable_of(key), _variable_of(key) + "_FILE"):
+        if name in names:
+            return name
     return f"{path}: {key}" if path else key
 
 
 def _shown(key: str, value: Any) -> str:
-    return "(hidden)" if key.endswith(".url") else repr(value)
+    # A file named by a variable is there to keep its content from being seen.
+    is_secret = key.endswith(".url") or _origin(key, None).endswith("_FILE")
+    return "(hidden)" if is_secret else repr(value)

@@ -8,9 +8,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from celery import Task, current_app, shared_task
 from kombu.exceptions import OperationalError
@@ -21,7 +20,7 @@ from sqlalchemy import Engine, RowMapping
 
 from worker import articles, feeds, language, logs, store, webhooks
 from worker.broker import redis_url
-from worker.http import Client
+from worker.http import Client, Response
 from worker.language import translate as translation
 from worker.settings import Settings, Stage
 from worker.store import articles as article_statements
@@ -31,10 +30,13 @@ from worker.store import stories as story_statements
 from worker.store import webhooks as webhook_statements
 from worker.store.claims import MAX_EXPIRIES, Claim
 from worker.store.groups import Groups, Outcome
+from worker.store.sessions import read_now
 
 log = logs.get(__name__)
 
 CONTROL = "control"
+KEY_PREFIX = "kabar:"  # of all our keys on the broker, which others may use too
+_TICKS = ("dispatch", "sweep")
 _WAKE_SECONDS = 3  # a wake-up that got lost is missed for as long, then the dispatcher repeats it
 _RELEASE = timedelta(seconds=5)  # how much later a batch's leftovers are due
 _BROKEN_ENDPOINT = timedelta(minutes=5)
@@ -56,18 +58,27 @@ class Wakes:
         """Publish a wake-up of `stage`, unless one waits already; False when none was needed or
         the broker is out of reach: the dispatcher asks again.
         """
+        queue = queue or stage
         if time.monotonic() < self._down_until:
             return False
         try:
-            if not self._redis.set(_wake_key(stage), 1, nx=True, ex=_WAKE_SECONDS):
+            if not self._may(stage, queue):
                 return False
-            _task(stage).apply_async(queue=queue or stage)
+            _task(stage).apply_async(queue=queue)
         except (RedisError, OperationalError, OSError) as error:
             # Not again at once: work that waits for a frozen broker at each step stands still.
             self._down_until = time.monotonic() + _WAKE_SECONDS
             log.warning("could not wake a stage", stage=stage, error=str(error))
             return False
         return True
+
+    def _may(self, stage: str, queue: str) -> bool:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.set(_wake_key(stage), 1, nx=True, ex=_WAKE_SECONDS)
+            # The key runs out, in case its wake-up was lost; while nobody works, it was not.
+            pipeline.llen(KEY_PREFIX + queue)
+            is_first, waiting = pipeline.execute()
+        return bool(is_first) and waiting < (len(_TICKS) if queue == CONTROL else 1)
 
     def taken(self, stage: str) -> None:
         """Say that the wake-up has arrived: the next one may be published."""
@@ -138,7 +149,7 @@ def poll() -> None:
         if row["expiries"] >= MAX_EXPIRIES:
             return feeds.crashed(feed, claim.now, my.settings.poll)
         response = await feeds.request(client, feed)
-        outcome = feeds.decide(feed, response, claim.now, my.settings.poll)
+        outcome = feeds.decide(feed, response, _came_at(claim.now, response), my.settings.poll)
         say = log.debug if outcome.result == "unchanged" else log.info
         say("polled", feed=feed.id, url=feed.url, result=outcome.result, reason=outcome.reason)
         return outcome
@@ -164,7 +175,8 @@ def fetch() -> None:
                 outcome = articles.crashed(article, claim.now)
             else:
                 response = await articles.request(client, article.url) if article.url else None
-                outcome = articles.decide(article, response, claim.now, my.settings.fetch)
+                now = _came_at(claim.now, response)
+                outcome = articles.decide(article, response, now, my.settings.fetch)
             log.info("fetched", url=article.url, result=outcome.result, reason=outcome.reason)
         return outcome
 
@@ -260,11 +272,15 @@ async def _serve(my: Context, claim: Claim, client: Client, row: RowMapping, unt
 
 
 async def _attempt(
-    my: Context, client: Client, endpoint: webhooks.Endpoint, delivery: webhooks.Delivery, now: Any
+    my: Context,
+    client: Client,
+    endpoint: webhooks.Endpoint,
+    delivery: webhooks.Delivery,
+    now: datetime,
 ) -> webhooks.AttemptOutcome:
     settings = my.settings.webhooks
     response = await webhooks.send(client, endpoint, delivery, now, settings)
-    outcome = webhooks.decide(delivery, response, now, settings)
+    outcome = webhooks.decide(delivery, response, _came_at(now, response), settings)
     log.info("delivered", endpoint=endpoint.name, webhook_id=delivery.webhook_id,
              attempt=delivery.attempt, result=outcome.state, reason=outcome.reason)  # fmt: skip
     return outcome
@@ -313,12 +329,18 @@ def _in_time(my: Context, claim: Claim) -> Iterable[RowMapping]:
 
 def _release(my: Context, claim: Claim, rows: Iterable[RowMapping]) -> None:
     with store.writing(my.engine) as connection:
+        due_at = read_now(connection) + _RELEASE
         for row in rows:
-            claims.release(connection, claim.stage, row["id"], claim.token, claim.now + _RELEASE)
+            claims.release(connection, claim.stage, row["id"], claim.token, due_at)
+
+
+def _came_at(asked_at: datetime, response: Response | None) -> datetime:
+    """When a response was there; waits count from then, not from when it was asked for."""
+    return asked_at + timedelta(seconds=response.elapsed_seconds) if response else asked_at
 
 
 def _wake_key(stage: str) -> str:
-    return f"kabar:wake:{stage}"
+    return f"{KEY_PREFIX}wake:{stage}"
 
 
 def _task(stage: str) -> Task:

@@ -1,6 +1,6 @@
 """A Celery worker node with Kabar's configuration and two tasks that keep it busy.
 
-    python -m tests.embedded.busy [--no-death-signal]
+python -m tests.embedded.busy [--no-death-signal]
 """
 
 import sys

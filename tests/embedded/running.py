@@ -1,5 +1,6 @@
 """A `kabar up` as a process of its own, and all that belongs to it."""
 
+import contextlib
 import json
 import os
 import re
@@ -30,6 +31,7 @@ class Up:
         **environ: str,
     ) -> None:
         self.data_dir = data_dir
+        self._seen: set[int] = set()
         data_dir.parent.mkdir(parents=True, exist_ok=True)
         self.log = data_dir.with_name(data_dir.name + ".log")
         command = [sys.executable, "-m", *self._module(children), *options]
@@ -79,7 +81,9 @@ class Up:
     def family(self) -> set[int]:
         """It and all its descendants."""
         process = psutil.Process(self.pid)
-        return {self.pid, *(child.pid for child in process.children(recursive=True))}
+        family = {self.pid, *(child.pid for child in process.children(recursive=True))}
+        self._seen |= family
+        return family
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
@@ -87,13 +91,12 @@ class Up:
         return self.child.wait(60)
 
     def end(self) -> None:
-        """For the end of a test: no matter how, all of it."""
-        if not self.child.running:
-            return
-        family = self.family()
-        self.child.kill()
-        for pid in family:
-            if alive(pid):
+        """For the end of a test, passed or failed: no matter how, all of it."""
+        if self.child.running:
+            self.family()
+            self.child.kill()
+        for pid in left(self._seen):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def _module(self, children: dict[str, list[str]] | None) -> list[str]:

@@ -182,7 +182,10 @@ def test_nobody_at_the_address_is_an_error_and_an_end(free_port: int) -> None:
         asyncio.run(broker.check(f"redis://:secret@127.0.0.1:{free_port}/0"))
 
 
-def test_a_server_that_never_answers_is_an_error_and_an_end() -> None:
+def test_a_server_that_never_answers_is_an_error_and_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(broker, "_ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(StartError, match="does not answer"):
@@ -200,6 +203,15 @@ def test_the_command_ends_with_a_wrong_password(start_up: StartUp, valkey: Stran
     assert up.child.wait(30) == 1
     assert up.written().startswith("kabar: the broker at redis+socket://:***@")
     assert up.written().count("\n") == 1
+
+
+def test_the_command_works_on_a_path_too_long_for_any_socket(
+    start_up: StartUp, tmp_path: Path
+) -> None:
+    data_dir = tmp_path / ("long" * 40) / "data"
+    up = start_up({"io": dummy("io")}, data_dir=data_dir).wait_ready()
+    assert not list(data_dir.rglob("*.sock"))
+    assert up.stop() == 0
 
 
 def test_with_a_broker_named_none_is_started(start_up: StartUp, valkey: Stranger) -> None:

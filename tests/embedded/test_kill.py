@@ -56,6 +56,15 @@ def test_a_reaper_that_ends_is_replaced_and_knows_all(start_up: StartUp) -> None
     kill_and_wait(up)
 
 
+@pytest.mark.slow
+def test_a_reaper_that_is_frozen_does_not_hold_the_end(start_up: StartUp) -> None:
+    up = start_up({"io": dummy("io")}).wait_ready()
+    family = up.family()
+    os.kill(up.reaper(), signal.SIGSTOP)
+    assert up.stop() == 0
+    waiting.until(lambda: not left(family), "all are gone")
+
+
 def test_the_pool_of_a_killed_worker_ends_and_the_worker_comes_back(start_up: StartUp) -> None:
     children = {"io": dummy("io", "--pool", "2", "--deaf", "--no-death-signal")}
     up = start_up(children).wait_ready()

@@ -22,7 +22,7 @@ READY_SECONDS = 90.0
 
 
 class Process(Child):
-    """One long-running process; its log is JSON, a line a record."""
+    """One long-running process; its log (standard error) is JSON, a line a record."""
 
     def __init__(
         self, command: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path, notify: Path
@@ -31,7 +31,13 @@ class Process(Child):
         self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._channel.setblocking(False)
         self._channel.bind(str(notify))
-        super().__init__(command, log, env={**env, "NOTIFY_SOCKET": str(notify)}, cwd=cwd)
+        super().__init__(
+            command,
+            log,
+            env={**env, "NOTIFY_SOCKET": str(notify)},
+            cwd=cwd,
+            stdout=log.with_suffix(".out"),
+        )
 
     def wait_ready(self) -> "Process":
         """Wait until it has said (`sd_notify`) that it works."""

@@ -23,12 +23,14 @@ class Hook:
 class Site:
     """Serves `/feed` with the articles `/a/0`, `/a/1`, …, and takes what is posted to `/hook`.
 
-    `requests` counts by path, `hooks` holds what was posted. A path in `hanging` gets no answer
-    while it is there.
+    Sites of different `seed` have no article in common. `requests` counts by path, `hooks` holds
+    what was posted. A path in `hanging` gets no answer while it is there; `extra_text` is put into
+    the page at its path.
     """
 
-    def __init__(self, articles: int = 1) -> None:
+    def __init__(self, articles: int = 1, seed: int = 0) -> None:
         self.articles = articles
+        self._seed = seed
         self.requests: Counter[str] = Counter()
         self.hooks: list[Hook] = []
         self.hanging: set[str] = set()
@@ -73,20 +75,25 @@ class Site:
 
     def _feed(self) -> str:
         items = "".join(
-            f"<item><title>{_title(number)}</title><link>{self.url}/a/{number}</link>"
-            f"<guid>{self.url}/a/{number}</guid><description>{_title(number)}.</description></item>"
+            f"<item><title>{self._title(number)}</title><link>{self.url}/a/{number}</link>"
+            f"<guid>{self.url}/a/{number}</guid></item>"
             for number in range(self.articles)
         )
         return f'<rss version="2.0"><channel><title>Site</title>{items}</channel></rss>'
 
     def _article(self, number: int) -> str:
         extra = self.extra_text.get(f"/a/{number}", "")
-        paragraphs = "".join(f"<p>{extra} {text}</p>" for text in _paragraphs(number))
-        title = _title(number)
+        source = random.Random(f"text {self._seed} {number}")
+        paragraphs = "".join(f"<p>{extra} {text}</p>" for text in _paragraphs(source))
+        title = self._title(number)
         return (
             f"<html lang=en><head><title>{title}</title></head><body><article>"
             f"<h1>{title}</h1>{paragraphs}</article></body></html>"
         )
+
+    def _title(self, number: int) -> str:
+        source = random.Random(f"title {self._seed} {number}")
+        return f"Report on {' '.join(_words(source, 4))}"
 
 
 class _Server(ThreadingHTTPServer):
@@ -135,13 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
 _SYLLABLES = tuple(a + b for a in "bdfklmnprstvz" for b in "aeiou")
 
 
-def _title(number: int) -> str:
-    return f"Report {number} on {' '.join(_words(random.Random(number), 3))}"
-
-
-def _paragraphs(number: int) -> list[str]:
+def _paragraphs(source: random.Random) -> list[str]:
     # Words that no two articles share, so that none is taken for another.
-    source = random.Random(number)
     return [
         " ".join(f"The {' '.join(_words(source, 14))}." for _sentence in range(4))
         for _paragraph in range(3)

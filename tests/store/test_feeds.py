@@ -82,6 +82,7 @@ class TestAdd:
             "https://",
             "https://[::1/feed",
             "https://example.org:99999/feed",
+            f"https://example.org/{'a' * 3_000}",
             "",
         ],
     )
@@ -96,9 +97,7 @@ class TestFile:
     def settings(
         self, make_settings: MakeSettings, migrated_sqlite_url: str, tmp_path: Path
     ) -> Settings:
-        return make_settings(
-            store={"url": migrated_sqlite_url}, feeds_file=tmp_path / "feeds.toml"
-        )
+        return make_settings(store={"url": migrated_sqlite_url}, feeds_file=tmp_path / "feeds.toml")
 
     def test_feeds_that_are_not_there_yet_are_added(self, settings: Settings) -> None:
         settings.feeds_file.write_text(
@@ -374,9 +373,7 @@ class TestSave:
         odd = replace(entry("a"), title="A\0B\ud800C")
         batch = claimed(engine, "poll")
         feed = replace(feeds.known(batch.rows[0]), changed_at=NOON)
-        outcome = PollOutcome(
-            "changed", feed, NOON + HOUR, 200, title="T\0\ud800", entries=(odd,)
-        )
+        outcome = PollOutcome("changed", feed, NOON + HOUR, 200, title="T\0\ud800", entries=(odd,))
         assert feeds.save(engine, batch, [outcome], settings=settings) == 1
         assert row(engine, Feed)["title"] == "T\ufffd?"
 
@@ -419,9 +416,7 @@ class TestAtOnce:
             for feed_row in batches[number].rows:
                 feed = replace(feeds.known(feed_row), changed_at=now)
                 entries = tuple(listed[feed.url.removeprefix("https://")[0]])
-                outcomes.append(
-                    PollOutcome("changed", feed, now + HOUR / 2, 200, entries=entries)
-                )
+                outcomes.append(PollOutcome("changed", feed, now + HOUR / 2, 200, entries=entries))
             try:
                 return feeds.save(own, batches[number], outcomes, settings=settings)
             finally:

@@ -1,6 +1,7 @@
 """`kabar endpoints`: who is told of new stories."""
 
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -29,7 +30,7 @@ def add(
 ) -> None:
     """Add an endpoint; a new signing secret is shown once."""
     feeds.check_url(url)
-    if url.startswith("http:") and not allow_http:
+    if urlsplit(url).scheme == "http" and not allow_http:
         raise CommandError(f"{url} is not https; add --allow-http if that is what you want")
     try:
         check_secret(secret := secret or generate_secret())

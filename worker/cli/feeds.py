@@ -16,10 +16,14 @@ def add(
     interval_seconds: Annotated[
         float | None, typer.Option(min=1, help="Between polls; default: the settings'.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Follow a feed; it is polled at once."""
     with open_store() as engine:
         added = feeds.add(engine, url, interval_seconds=interval_seconds)
+    if as_json:
+        print_json({"url": url, "added": added})
+        return
     typer.echo(f"added {url}" if added else f"{url} is followed already")
 
 

@@ -1,6 +1,7 @@
 """What every listing shares: one JSON document on stdout, or a table."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,11 +12,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError
 
 from worker import settings as configuration
 from worker import store
 from worker.errors import KabarError
+from worker.store import schema
+
+_UNFOLDED = 10_000  # characters of a line
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -28,12 +33,18 @@ class CommandError(KabarError):
 def open_store() -> Iterator[Engine]:
     """The store for one command.
 
-    Raises `StoreError` with the way out when it cannot be read.
+    Raises `StoreError` with the way out when it is not there, or not at this code's schema.
     """
-    engine = store.open_engine(configuration.load(), pooled=False)
+    settings = configuration.load()
+    if settings.store.url is None and not settings.data_dir.is_dir():
+        raise CommandError(
+            f"there is no store in {settings.data_dir} yet: run `kabar db upgrade`, or `kabar up`"
+        )
+    schema.check(settings)
+    engine = store.open_engine(settings, pooled=False)
     try:
         yield engine
-    except (OperationalError, ProgrammingError) as error:
+    except DatabaseError as error:
         raise CommandError(_explain(error)) from None
     finally:
         engine.dispose()
@@ -43,6 +54,7 @@ def print_json(document: Any) -> None:
     """The one document of a command with `--json`."""
     json.dump(document, sys.stdout, ensure_ascii=False, default=_plain, indent=2)
     sys.stdout.write("\n")
+    sys.stdout.flush()  # here, where a reader that is gone is no error, not as the process ends
 
 
 def print_table(
@@ -57,9 +69,16 @@ def print_table(
     for row in rows:
         table.add_row(*(_shown(row[name], show) for name, show in columns.items()))
     if table.row_count:
-        Console().print(table)
+        # Titles are not markup, and in a pipe a row is a line, however long.
+        width = None if sys.stdout.isatty() else _UNFOLDED
+        Console(markup=False, emoji=False, highlight=False, width=width).print(table)
     else:
         typer.echo(empty)
+
+
+def clean(text: str) -> str:
+    """`text` without control characters: a feed's title could hold what a terminal obeys."""
+    return _CONTROL.sub(" ", text)
 
 
 def when(value: datetime | None) -> str:
@@ -75,7 +94,7 @@ def record(row: Mapping[str, Any], *without: str) -> dict[str, Any]:
 def _shown(value: Any, show: Callable[[Any], str] | None) -> str:
     if show:
         return show(value)
-    return "" if value is None else str(value)
+    return "" if value is None else clean(str(value)).replace("\n", " ")
 
 
 def _plain(value: object) -> object:
@@ -86,10 +105,8 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def _explain(error: OperationalError | ProgrammingError) -> str:
+def _explain(error: DatabaseError) -> str:
     line = str(error.orig).strip().splitlines()[0]
-    if "no such table" in line or "does not exist" in line:
-        return "the store has no tables yet: run `kabar db upgrade`, or start `kabar up`"
     if "locked" in line:
         return "the store is locked by another process: try again"
     return f"the store cannot be reached: {line}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 _REAPER = Path(__file__).with_name("reaper.py")
 _GUARD = Path(__file__).with_name("guard.py")
-_ENDS_WITHIN_SECONDS = 5.0
+_ENDS_WITHIN_SECONDS = 3.0
 _PAUSE_SECONDS = 1.0
 _BARE_PYTHON = (sys.executable, "-I", "-S", "-E")
 

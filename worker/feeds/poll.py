@@ -114,8 +114,9 @@ def _failed(
     settings: PollSettings,
 ) -> PollOutcome:
     failures = feed.failures + 1
-    backoff = _interval(feed, settings) * 2 ** min(failures, 20)
-    wait = min(backoff, timedelta(seconds=settings.max_interval_seconds))
+    interval = _interval(feed, settings)
+    most = max(interval, timedelta(seconds=settings.max_interval_seconds))
+    wait = min(interval * 2 ** min(failures, 20), most)
     asked = response.retry_after(now) or timedelta()
     return PollOutcome(
         "failed",

@@ -1,13 +1,14 @@
 """Process an article: extract its text, identify the language, summarise. CPU only, and pure."""
 
+import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 import lxml.html
-from lxml.etree import ParserError
+from lxml.etree import ParserError, strip_elements
 
 from worker.articles import CleanArticle, ExtractionError, Page, extract
 from worker.language.identify import identify
@@ -16,6 +17,13 @@ from worker.reasons import Reason
 from worker.settings import ProcessSettings, Settings
 
 _TAG = re.compile(r"<[^<>]*>")
+_MARKUP = re.compile(r"<[a-z/!?][^<>]*>", re.IGNORECASE)
+_BLANK_LINE = re.compile(r"\n\s*\n")
+_HIDDEN = ("script", "style", "template", "noscript", "iframe")
+_BLOCKS = (
+    "p", "br", "div", "li", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "section",
+    "article", "figure", "figcaption", "tr", "td", "th", "dt", "dd", "hr",
+)  # fmt: skip
 _WARM_UP = f"<html><body><article><p>{'Some words of a text. ' * 20}</p></article></body></html>"
 _UNPARSED = 600  # characters of the feed's text that are shown without having been parsed
 
@@ -79,7 +87,8 @@ def crashed(source: Source) -> ProcessOutcome:
 
     The culprit may be the feed's text as well as the page: neither parser nor model sees it again.
     """
-    text = " ".join(_TAG.sub(" ", source.feed.summary).split())[:_UNPARSED]
+    text = source.feed.summary or source.feed.content
+    text = " ".join(html.unescape(_TAG.sub(" ", text)).split())[:_UNPARSED]
     return ProcessOutcome(
         article_id=source.article_id,
         next_stage="publish",
@@ -124,14 +133,21 @@ def _outcome(
     )
 
 
-def _plain(html: str) -> str:
-    if not html.strip():
-        return ""
+def _plain(text: str) -> str:
+    """The text of a piece of HTML, or of plain text: paragraphs, a blank line between."""
+    if not _MARKUP.search(text):
+        return _paragraphs(_BLANK_LINE.split(html.unescape(text)))
     try:
-        tree = lxml.html.fragment_fromstring(html, create_parent="div")
+        tree = lxml.html.fragment_fromstring(" ".join(text.split()), create_parent="div")
     except (ParserError, ValueError):  # such as control characters that XML has no place for
         return ""
-    for element in tree.iter("p", "br", "div", "li"):
+    strip_elements(tree, *_HIDDEN, with_tail=False)
+    for element in tree.iter(*_BLOCKS):
+        element.text = f"\n{element.text or ''}"
         element.tail = f"\n{element.tail or ''}"
-    lines = (" ".join(line.split()) for line in tree.text_content().splitlines())
+    return _paragraphs(tree.text_content().split("\n"))
+
+
+def _paragraphs(parts: Iterable[str]) -> str:
+    lines = (" ".join(part.split()) for part in parts)
     return "\n\n".join(line for line in lines if line)

@@ -35,6 +35,7 @@ def summarize(text: str, language: str | None, settings: ProcessSettings) -> Sum
 
 
 def _sentences(text: str, language: str | None) -> list[str]:
+    text = text.encode("utf-8", "replace").decode()  # sentencex refuses surrogates
     return [
         stripped
         for paragraph in text.split("\n\n")

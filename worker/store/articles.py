@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,14 +24,25 @@ _ENDED = ("done", "failed")
 _VARIABLES = 500  # of one statement; SQLite takes 32,766
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An entry that is to become an article; `silent` when nobody is to be alerted of it."""
+
+    feed: Feed
+    entry: Entry
+    silent: bool
+
+
 def create(
-    connection: Connection, feed: Feed, entries: Sequence[Entry], now: datetime, *, silent: bool
-) -> dict[str, int]:
-    """Make an article of each entry, or find the one that has its URL; ids by entry identity."""
-    keys = {entry.identity: _key(feed, entry) for entry in entries}
+    connection: Connection, listed: Sequence[Listed], now: datetime
+) -> dict[tuple[int, str], int]:
+    """Make an article of each entry, or find the one that has its URL; ids by the feed's id and
+    the entry's identity.
+    """
+    keys = {(one.feed.id, one.entry.identity): _key(one.feed, one.entry) for one in listed}
     rows: dict[str, dict[str, Any]] = {}
-    for entry in entries:
-        rows.setdefault(keys[entry.identity], _row(feed, entry, now, silent=silent))
+    for one in listed:
+        rows.setdefault(keys[one.feed.id, one.entry.identity], _row(one, now))
     if not rows:
         return {}
     # In one order everywhere, or two polls that list the same articles wait for each other.
@@ -44,7 +55,7 @@ def create(
             models.Article.url_key.in_(part)
         )
         ids |= {row.url_key: row.id for row in connection.execute(found)}
-    return {identity: ids[key] for identity, key in keys.items()}
+    return {name: ids[key] for name, key in keys.items()}
 
 
 def revise(connection: Connection, article_id: int, entry: Entry, now: datetime) -> None:
@@ -162,13 +173,14 @@ def _key(feed: Feed, entry: Entry) -> str:
     return hashlib.sha256(name).hexdigest()
 
 
-def _row(feed: Feed, entry: Entry, now: datetime, *, silent: bool) -> dict[str, Any]:
+def _row(listed: Listed, now: datetime) -> dict[str, Any]:
+    entry = listed.entry
     published_at = min(entry.published_at, now) if entry.published_at else None
     return {
         "url": entry.url,
-        "feed_id": feed.id,
+        "feed_id": listed.feed.id,
         "stage": "fetch",
-        "silent": silent,
+        "silent": listed.silent,
         "due_at": now,
         "first_seen_at": now,
         "published_at": published_at,

@@ -2,8 +2,10 @@
 
 import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, update
@@ -15,6 +17,8 @@ from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import StoreError, open_engine, read_now, reading, writing
 
+_LONGEST_URL = 2_000  # PostgreSQL indexes no more than 2,700 bytes
+_LONGEST_INTERVAL = 31_536_000  # a year
 _VARIABLES = 500  # of a statement; SQLite takes 32,766, plans are shared best when alike
 
 
@@ -23,9 +27,10 @@ def add(
 ) -> bool:
     """Add a feed, due at once; False when it is there already.
 
-    Raises `StoreError` when `url` cannot be a feed's.
+    Raises `StoreError` when `url` cannot be a feed's, or the interval cannot be waited for.
     """
     check_url(url)
+    _check_interval(interval_seconds)
     with writing(engine) as connection:
         now = read_now(connection)
         row = {
@@ -43,28 +48,38 @@ def check_url(url: str) -> None:
     """Raise `StoreError` unless `url` is an absolute http(s) URL."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable:
+    if not usable or len(url) > _LONGEST_URL:
         raise StoreError(f"{url!r} is no URL of the form https://host/path")
 
 
 def add_from_file(settings: Settings) -> int:
     """Add the feeds of `settings.feeds_file` that are not there yet; returns how many.
 
-    A file that is not there adds none. Raises `StoreError` when it cannot be understood.
+    A file that is not there adds none. Raises `StoreError` when it cannot be understood; then
+    none of it is added.
     """
     path = settings.feeds_file
     if not path.is_file():
         return 0
     try:
-        listed = tomllib.loads(path.read_text()).get("feeds", [])
-        rows = [_listed(item) for item in listed]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError, OSError) as error:
+        rows = _read(path)
+    except (StoreError, ValueError, OSError) as error:
         raise StoreError(f"{path}: {error}") from None
     engine = open_engine(settings, pooled=False)
     return sum(add(engine, **row) for row in rows)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    if unknown := set(document) - {"feeds"}:
+        raise ValueError(f"no such key {sorted(unknown)[0]!r}; each feed is a [[feeds]]")
+    listed = document.get("feeds", [])
+    if not isinstance(listed, list):
+        raise ValueError(f"feeds = {listed!r}: a list of [[feeds]] was expected")  # noqa: TRY004
+    return [_listed(item) for item in listed]
 
 
 def _listed(item: Any) -> dict[str, Any]:
@@ -72,9 +87,23 @@ def _listed(item: Any) -> dict[str, Any]:
     url = item.get("url") if isinstance(item, dict) else None
     if not isinstance(url, str):
         raise ValueError(f"[[feeds]] needs a url, found {item!r}")  # noqa: TRY004
+    check_url(url)
     if unknown := set(item) - known:
-        raise ValueError(f"[[feeds]] {item['url']}: no such key {sorted(unknown)[0]!r}")
+        raise ValueError(f"[[feeds]] {url}: no such key {sorted(unknown)[0]!r}")
+    if not isinstance(title := item.get("title", ""), str):
+        raise ValueError(f"[[feeds]] {url}: title = {title!r}: a text was expected")  # noqa: TRY004
+    _check_interval(item.get("interval_seconds"))
     return dict(item)
+
+
+def _check_interval(seconds: object) -> None:
+    if seconds is None:
+        return
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 1 <= cast("float", seconds) <= _LONGEST_INTERVAL:
+        raise StoreError(
+            f"interval_seconds = {seconds!r}: seconds from 1 to {_LONGEST_INTERVAL} were expected"
+        )
 
 
 def listing(engine: Engine) -> list[dict[str, Any]]:
@@ -111,13 +140,31 @@ def save(
 
     The outcome of a feed whose lease was lost meanwhile changes nothing.
     """
-    created = 0
     with writing(engine) as connection:
-        for outcome in outcomes:
-            values = _columns(outcome, claim.now)
-            if finish(connection, "poll", outcome.feed.id, claim.token, values):
-                created += _ingest(connection, outcome, claim.now, settings)
-    return created
+        held = [
+            outcome
+            for outcome in outcomes
+            if finish(
+                connection, "poll", outcome.feed.id, claim.token, _columns(outcome, claim.now)
+            )
+        ]
+        news = [_compare(connection, outcome, claim.now, settings) for outcome in held]
+        # All articles of the group at once: `create` takes them in an order that all polls share.
+        ids = articles.create(connection, [one for each in news for one in each.wanted], claim.now)
+        for each in news:
+            _insert(connection, each, ids, claim.now)
+        _revise(connection, [change for each in news for change in each.changed], claim.now)
+    return len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a poll's document holds that the store does not; `wanted` are to become articles."""
+
+    feed: Feed
+    fresh: Sequence[Entry]
+    wanted: Sequence[articles.Listed]
+    changed: Sequence[tuple[RowMapping, Entry]]
 
 
 def _columns(outcome: PollOutcome, now: datetime) -> dict[str, Any]:
@@ -138,7 +185,9 @@ def _columns(outcome: PollOutcome, now: datetime) -> dict[str, Any]:
     return values | {name: value for name, value in said.items() if value}
 
 
-def _ingest(connection: Connection, outcome: PollOutcome, now: datetime, settings: Settings) -> int:
+def _compare(
+    connection: Connection, outcome: PollOutcome, now: datetime, settings: Settings
+) -> _News:
     seen = _seen(connection, outcome, now)
     fresh = [entry for entry in outcome.entries if entry.identity not in seen]
     changed = [
@@ -148,11 +197,8 @@ def _ingest(connection: Connection, outcome: PollOutcome, now: datetime, setting
     ]
     wanted = _newest(fresh, settings.poll.backfill) if outcome.first_sight else fresh
     silent = outcome.first_sight and not settings.poll.backfill_alerts
-    ids = articles.create(connection, outcome.feed, wanted, now, silent=silent)
-    _insert(connection, outcome.feed, fresh, ids, now)
-    for row, entry in changed:
-        _revise(connection, row, entry, now)
-    return len(ids)
+    listed = [articles.Listed(outcome.feed, entry, silent) for entry in wanted]
+    return _News(outcome.feed, fresh, listed, changed)
 
 
 def _seen(connection: Connection, outcome: PollOutcome, now: datetime) -> dict[str, RowMapping]:
@@ -176,30 +222,30 @@ def _newest(entries: list[Entry], count: int) -> list[Entry]:
 
 
 def _insert(
-    connection: Connection,
-    feed: Feed,
-    entries: Sequence[Entry],
-    article_ids: dict[str, int],
-    now: datetime,
+    connection: Connection, news: _News, article_ids: dict[tuple[int, str], int], now: datetime
 ) -> None:
     rows = [
         {
-            "feed_id": feed.id,
+            "feed_id": news.feed.id,
             "identity": entry.identity,
-            "article_id": article_ids.get(entry.identity),
+            "article_id": article_ids.get((news.feed.id, entry.identity)),
             "revision": entry.revision,
             "first_seen_at": now,
             "seen_at": now,
         }
-        for entry in entries
+        for entry in news.fresh
     ]
     if rows:
         connection.execute(insert(models.Entry), rows)
 
 
-def _revise(connection: Connection, row: RowMapping, entry: Entry, now: datetime) -> None:
-    connection.execute(
-        update(models.Entry).where(models.Entry.id == row["id"]).values(revision=entry.revision)
-    )
-    if row["article_id"] is not None:
-        articles.revise(connection, row["article_id"], entry, now)
+def _revise(
+    connection: Connection, changed: Sequence[tuple[RowMapping, Entry]], now: datetime
+) -> None:
+    # In the articles' order, for the same reason as in `save`.
+    for row, entry in sorted(changed, key=lambda change: change[0]["article_id"] or 0):
+        connection.execute(
+            update(models.Entry).where(models.Entry.id == row["id"]).values(revision=entry.revision)
+        )
+        if row["article_id"] is not None:
+            articles.revise(connection, row["article_id"], entry, now)

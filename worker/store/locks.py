@@ -13,10 +13,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
+from worker.store.sessions import StoreError
+
 
 @contextmanager
 def hold(engine: Engine, name: str, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock `name` for the block; yields False when another holds it and `wait` is off."""
+    """Hold the lock `name` for the block; yields False when another holds it and `wait` is off.
+
+    Raises `StoreError` when the file that is locked cannot be made.
+    """
     if engine.dialect.name == "sqlite":
         with _hold_file(Path(f"{engine.url.database}.{name}.lock"), wait=wait) as held:
             yield held
@@ -28,14 +33,22 @@ def hold(engine: Engine, name: str, *, wait: bool) -> Iterator[bool]:
 @contextmanager
 def _hold_file(path: Path, *, wait: bool) -> Iterator[bool]:
     # Never unlinked: whoever waits on it would hold a lock on a file that is no longer there.
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+    try:
+        yield _lock(handle, wait=wait)
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

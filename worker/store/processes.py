@@ -29,7 +29,8 @@ class Heart:
         host, pid = socket.gethostname(), os.getpid()
         with writing(engine) as connection:
             now = read_now(connection)
-            for role in self.roles:
+            # In one order everywhere, or two processes with the same roles wait for each other.
+            for role in sorted(self.roles):
                 values = {
                     "name": f"{role}@{host}",
                     "role": role,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from worker.settings import Settings
 from worker.store import pages
@@ -33,7 +33,7 @@ def upgrade(settings: Settings) -> str | None:
     try:
         with hold(engine, "migrate", wait=True):
             return _upgrade(engine)
-    except OperationalError as error:
+    except DatabaseError as error:
         raise StoreError(f"the store cannot be reached: {_first_line(error)}") from None
     finally:
         engine.dispose()
@@ -45,7 +45,7 @@ def check(settings: Settings) -> None:
     try:
         with engine.connect() as connection:
             current = _current(connection)
-    except OperationalError as error:
+    except DatabaseError as error:
         raise StoreError(f"the store cannot be reached: {_first_line(error)}") from None
     finally:
         engine.dispose()
@@ -115,5 +115,5 @@ def _current(connection: Connection) -> str | None:
     return revision
 
 
-def _first_line(error: OperationalError) -> str:
+def _first_line(error: DatabaseError) -> str:
     return str(error.orig).strip().splitlines()[0]

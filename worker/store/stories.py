@@ -102,9 +102,14 @@ def _publish(
 
 
 def _candidate(connection: Connection, row: RowMapping) -> int | None:
-    same = [models.Article.canonical_key == row["canonical_key"]]
-    if row["content_hash"]:
-        same.append(models.Article.content_hash == row["content_hash"])
+    # What an article lacks it shares with nobody: `= NULL` would become `IS NULL`.
+    same = [
+        column == row[column.key]
+        for column in (models.Article.canonical_key, models.Article.content_hash)
+        if row[column.key]
+    ]
+    if not same:
+        return None
     oldest = select(func.min(models.Article.story_id)).where(
         models.Article.story_id.is_not(None), or_(*same)
     )
@@ -159,6 +164,7 @@ def _tell(
             "event_id": event_id,
             "endpoint_id": endpoint["id"],
             "state": "held" if endpoint["state"] == "disabled" else "pending",
+            "reason": Reason.ENDPOINT_DISABLED if endpoint["state"] == "disabled" else None,
             "due_at": event.occurred_at,
             "created_at": event.occurred_at,
         }

@@ -6,7 +6,6 @@ one article.
 """
 
 import hashlib
-import html
 import re
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ _PATH_NOISE = re.compile(
     r"(?:/amp|\.amp(?=\.html$|$)|;jsessionid=[^/?]*)(?=/?$|\.html$)", re.IGNORECASE
 )
 _SLASHES = re.compile(r"/{2,}")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 _TRACKER_PREFIXES = ("utm_", "at_", "ns_", "mtm_", "pk_", "_hs", "guce_")
 _TRACKERS = frozenset(
@@ -40,13 +40,15 @@ def url_key(url: str) -> str:
 
 def same_site(url: str, other: str) -> bool:
     """Whether both URLs are on one host, its `www.` and mobile variants included."""
-    return _host(url) == _host(other)
+    host = _host(url)
+    return host is not None and host == _host(other)
 
 
 def _normal(url: str) -> str:
     try:
-        parts = urlsplit(canonicalize_url(html.unescape(url.strip())))
-        host = _bare(parts.netloc)
+        # Only this one entity: by HTML's rules for the others, `&copy=1` holds one as well.
+        parts = urlsplit(canonicalize_url(url.strip().replace("&amp;", "&")))
+        host = _bare(parts.scheme, parts.netloc)
     except ValueError:  # such as a broken IPv6 literal: its own key
         return url
     path = _SLASHES.sub("/", _PATH_NOISE.sub("", parts.path)).rstrip("/")
@@ -56,13 +58,15 @@ def _normal(url: str) -> str:
 
 def _host(url: str) -> str | None:
     try:
-        return _bare(urlsplit(url).netloc)
+        parts = urlsplit(url)
     except ValueError:
         return None
+    return _bare(parts.scheme, parts.netloc) or None
 
 
-def _bare(netloc: str) -> str:
-    return _HOST_PREFIX.sub("", netloc.rpartition("@")[2].lower())
+def _bare(scheme: str, netloc: str) -> str:
+    host = netloc.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS.get(scheme, ":"))
+    return _HOST_PREFIX.sub("", host)
 
 
 def _is_tracker(pair: str) -> bool:

@@ -2,19 +2,22 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from aiohttp import web
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker import logs, notify, store
 from worker.broker import redis_url
-from worker.settings import Settings
+from worker.settings import ConfigError, Settings
 from worker.store import processes, schema
 
 log = logs.get(__name__)
@@ -24,7 +27,10 @@ _ENGINE = web.AppKey("engine", Engine)
 
 
 def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    """Serve until SIGTERM or SIGINT; returns the exit code.
+
+    Raises `ConfigError` when the address cannot be listened on.
+    """
     schema.check(settings)
     return asyncio.run(_serve(settings))
 
@@ -46,14 +52,25 @@ async def _serve(settings: Settings) -> int:
     runner = web.AppRunner(make_app(settings), access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.web.host, settings.web.port)
-        await site.start()
+        await _listen(runner, settings)
         log.info("ready", url=f"http://{_shown(runner)}")
         notify.ready()
         await stopped.wait()
     finally:
         await runner.cleanup()
     return 0
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    host, port = settings.web.host, settings.web.port
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        why = error.strerror if error.errno != errno.EADDRINUSE else "another program listens there"
+        raise ConfigError(
+            f"web.host and web.port: cannot listen on {host}:{port} ({why}): "
+            "set KABAR_WEB__PORT to another port, 0 for any"
+        ) from None
 
 
 async def _healthz(_request: web.Request) -> web.Response:
@@ -85,9 +102,14 @@ async def _broker_answers(settings: Settings) -> bool:
     if settings.broker.url is None:
         return False
     try:
-        async with Redis.from_url(redis_url(settings.broker.url), socket_timeout=2) as client:
+        async with Redis.from_url(
+            redis_url(settings.broker.url),
+            socket_timeout=2,
+            socket_connect_timeout=2,
+            retry=Retry(NoBackoff(), 0),  # who asks for readiness asks again
+        ) as client:
             return bool(await client.ping())
-    except (RedisError, OSError):
+    except (RedisError, OSError, ValueError):
         return False
 
 

@@ -1,6 +1,7 @@
 """Deliver: send one attempt, and decide purely what came of it."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -12,6 +13,7 @@ from worker.settings import WebhookSettings
 from worker.webhooks.sign import headers
 
 _EXCERPT = 2_000  # characters of the answer that are kept
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # NUL cannot be stored
 _RETRY_AFTER_CAP = timedelta(days=1)
 
 
@@ -116,6 +118,10 @@ def _outcome(
         status=response.status if response else None,
         reason=reason,
         detail=detail or (reason.text if reason else ""),
-        excerpt=response.body.decode("utf-8", "replace")[:_EXCERPT] if response else "",
+        excerpt=_excerpt(response.body) if response else "",
         endpoint_gone=reason is Reason.GONE,
     )
+
+
+def _excerpt(body: bytes) -> str:
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", body.decode("utf-8", "replace"))[:_EXCERPT]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,12 @@ from typing import Any
 STORY_CREATED = "story.created"
 EVENT_TYPES = (STORY_CREATED,)
 
-_SUMMARY = 2_000  # characters; the spec wants bodies under 20 kB, and a character is up to 12 bytes
+_MAX_BODY = 20_000  # bytes, "Payload structure" of the spec: "usually smaller than 20kb"
+_TEXT = 2_000  # characters of a text, before a body that is too large makes it less
 _TITLE = 500
+_LINK = 1_500  # bytes; a longer link is left out, for half a link leads nowhere
+_MANY = 10  # items of a list
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")  # JSON spends six bytes on each
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,47 +56,86 @@ class StoryFacts:
 
 
 def story_created(facts: StoryFacts, now: datetime) -> Event:
-    """The event that tells of a new story, opened at `now`."""
+    """The event that tells of a new story, opened at `now`. Its body is under 20,000 bytes."""
     key = f"{STORY_CREATED}:{facts.story_id}"
-    body = {"type": STORY_CREATED, "timestamp": now.isoformat(), "data": _data(facts)}
     return Event(
         event_key=key,
         webhook_id=_webhook_id(key, facts),
         type=STORY_CREATED,
         occurred_at=now,
-        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"),
+        body=_body(facts, now),
     )
 
 
-def _data(facts: StoryFacts) -> dict[str, Any]:
+def _body(facts: StoryFacts, now: datetime) -> bytes:
+    limit = _TEXT
+    while True:
+        document = {
+            "type": STORY_CREATED,
+            "timestamp": now.isoformat(),
+            "data": _data(facts, limit),
+        }
+        body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(body) < _MAX_BODY or not limit:
+            return body
+        limit //= 2
+
+
+def _data(facts: StoryFacts, limit: int) -> dict[str, Any]:
+    title = _cut(facts.title, min(limit, _TITLE))
     return {
         "story": {
             "id": str(facts.story_id),
-            "title": facts.title[:_TITLE],
-            "summary": facts.summary[:_SUMMARY] if facts.summary else None,
+            "title": title,
+            "summary": _cut(facts.summary, limit),
             "language": facts.language,
-            "translations": facts.translations,
+            "translations": {
+                target: _all_cut(translation, limit)
+                for target, translation in facts.translations.items()
+            },
             "translation_status": facts.translation_status,
             "published_at": facts.published_at.isoformat() if facts.published_at else None,
             "first_seen_at": facts.first_seen_at.isoformat(),
-            "url": facts.url,
-            "image": facts.image,
+            "url": _link(facts.url),
+            "image": _link(facts.image),
         },
         "article": {
             "id": str(facts.article_id),
-            "url": facts.url,
-            "title": facts.title[:_TITLE],
-            "publisher": facts.publisher,
-            "authors": list(facts.authors)[:10],
+            "url": _link(facts.url),
+            "title": title,
+            "publisher": _cut(facts.publisher, min(limit, _TITLE)),
+            "authors": _all_cut(list(facts.authors), min(limit, _TITLE)),
             "word_count": facts.word_count,
-            "degradations": list(facts.degradations),
+            "degradations": _all_cut(list(facts.degradations), min(limit, _TITLE)),
         },
         "feed": {
             "id": str(facts.feed_id) if facts.feed_id is not None else None,
-            "title": facts.feed_title,
-            "url": facts.feed_url,
+            "title": _cut(facts.feed_title, min(limit, _TITLE)),
+            "url": _link(facts.feed_url),
         },
     }
+
+
+def _all_cut(value: Any, limit: int) -> Any:
+    """`value` with each text in it cut to `limit` characters and each list to ten items."""
+    if isinstance(value, str):
+        return _cut(value, limit)
+    if isinstance(value, list):
+        return [_all_cut(item, limit) for item in value[:_MANY]]
+    if isinstance(value, Mapping):
+        return {key: _all_cut(item, limit) for key, item in value.items()}
+    return value
+
+
+def _cut(text: str | None, limit: int) -> str | None:
+    if text is None:
+        return None
+    text = _CONTROL.sub(" ", text).encode("utf-8", "replace").decode()
+    return text if len(text) <= limit else text[:limit].rstrip() + "…"
+
+
+def _link(url: str | None) -> str | None:
+    return _cut(url, _LINK) if url and len(url.encode("utf-8", "replace")) <= _LINK else None
 
 
 def _webhook_id(key: str, facts: StoryFacts) -> str:

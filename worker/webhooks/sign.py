@@ -1,7 +1,6 @@
 """Sign deliveries: Standard Webhooks 1.0.0, scheme v1 (HMAC-SHA256)."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 import secrets
@@ -45,7 +44,7 @@ def _key(secret: str) -> bytes:
         raise InvalidSecretError(f"a signing secret begins with {_PREFIX}")
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or text that is not ASCII
         raise InvalidSecretError(f"what follows {_PREFIX} is not base64") from None
     if not _MIN_BYTES <= len(key) <= _MAX_BYTES:
         raise InvalidSecretError(

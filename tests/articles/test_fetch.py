@@ -1,0 +1,169 @@
+"""Fetching a page: what is asked, and what the answer means for the article."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.http.peers import LOOPBACK, answer, header, peer
+from worker.articles import Article, Page, crashed, decide, request
+from worker.http import Client, Response
+from worker.reasons import Reason
+from worker.settings import FetchSettings
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+SETTINGS = FetchSettings(retry_seconds=(10, 60))
+URL = "https://lembah.example/berita/jembatan"
+HTML = "text/html; charset=Windows-1252"
+
+
+def article(attempts: int = 1) -> Article:
+    return Article(id=7, url=URL, attempts=attempts)
+
+
+def response(status: int | None = 200, failure: Reason | None = None, **headers: str) -> Response:
+    return Response(
+        url=URL,
+        final_url=f"{URL}?page=all",
+        status=status,
+        body=b"<p>x</p>" if status == 200 else b"",
+        failure=failure,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        detail="the detail",
+    )
+
+
+class TestAPage:
+    def test_is_fetched(self) -> None:
+        outcome = decide(article(), response(Content_Type=HTML), NOW, SETTINGS)
+        assert (outcome.article_id, outcome.result, outcome.due_at) == (7, "fetched", NOW)
+        assert (outcome.status, outcome.reason) == (200, None)
+        assert outcome.page == Page(f"{URL}?page=all", b"<p>x</p>", "windows-1252", NOW)
+
+    @pytest.mark.parametrize("kind", ["TEXT/HTML", "application/xhtml+xml; charset=utf-8", ""])
+    def test_is_html_by_its_type(self, kind: str) -> None:
+        assert decide(article(), response(Content_Type=kind), NOW, SETTINGS).page
+
+    def test_a_charset_that_is_no_name_is_left_out(self) -> None:
+        kind = f"text/html; charset={'x' * 65}"
+        outcome = decide(article(), response(Content_Type=kind), NOW, SETTINGS)
+        assert outcome.page is not None
+        assert outcome.page.charset is None
+
+    @pytest.mark.parametrize("kind", ["application/pdf", "image/jpeg", "application/json", "html"])
+    def test_what_is_no_html(self, kind: str) -> None:
+        outcome = decide(article(), response(Content_Type=kind), NOW, SETTINGS)
+        assert (outcome.result, outcome.reason) == ("degraded", Reason.NOT_HTML)
+        assert (outcome.detail, outcome.page, outcome.status) == (kind, None, 200)
+
+
+class TestNoPage:
+    def test_an_entry_without_a_link(self) -> None:
+        outcome = decide(Article(7, None, 1), None, NOW, SETTINGS)
+        assert (outcome.result, outcome.reason, outcome.due_at) == (
+            "degraded",
+            Reason.NO_LINK,
+            NOW,
+        )
+        assert outcome.detail == Reason.NO_LINK.text
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            response(401), response(403), response(404), response(410),
+            response(None, Reason.INVALID_URL), response(None, Reason.ADDRESS_DENIED),
+            response(200, Reason.TOO_LARGE),
+        ],
+    )  # fmt: skip
+    def test_what_no_other_try_will_cure(self, bad: Response) -> None:
+        outcome = decide(article(), bad, NOW, SETTINGS)
+        assert (outcome.result, outcome.reason, outcome.due_at) == ("degraded", bad.error, NOW)
+        assert (outcome.detail, outcome.status) == ("the detail", bad.status)
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            response(429), response(418), response(500), response(503), response(302),
+            response(None, Reason.TIMEOUT), response(None, Reason.DNS_FAILED),
+            response(None, Reason.CONNECT_FAILED), response(None, Reason.TLS_FAILED),
+            response(200, Reason.CONNECTION_LOST),
+        ],
+    )  # fmt: skip
+    def test_what_is_tried_again(self, bad: Response) -> None:
+        waits = []
+        for attempts in (1, 2):
+            outcome = decide(article(attempts), bad, NOW, SETTINGS)
+            assert (outcome.result, outcome.reason) == ("retry", bad.error)
+            waits.append((outcome.due_at - NOW).total_seconds())
+        assert waits == [10, 60]
+        given_up = decide(article(3), bad, NOW, SETTINGS)
+        assert (given_up.result, given_up.reason, given_up.due_at) == (
+            "degraded",
+            bad.error,
+            NOW,
+        )
+
+    def test_without_a_schedule_there_is_one_try(self) -> None:
+        outcome = decide(article(), response(503), NOW, FetchSettings(retry_seconds=()))
+        assert outcome.result == "degraded"
+
+    @pytest.mark.parametrize(("asked", "seconds"), [("5", 10), ("120", 120), ("nonsense", 10)])
+    def test_what_the_site_asks_for_is_a_floor(self, asked: str, seconds: int) -> None:
+        outcome = decide(article(), response(503, Retry_After=asked), NOW, SETTINGS)
+        assert (outcome.result, outcome.due_at) == ("retry", NOW + timedelta(seconds=seconds))
+
+    def test_a_story_does_not_wait_for_a_day(self) -> None:
+        outcome = decide(article(), response(429, Retry_After="86400"), NOW, SETTINGS)
+        assert (outcome.result, outcome.reason) == ("degraded", Reason.RATE_LIMITED)
+        assert outcome.due_at == NOW
+
+    def test_one_that_takes_its_process_down(self) -> None:
+        outcome = crashed(article(4), NOW)
+        assert (outcome.result, outcome.reason) == ("degraded", Reason.CRASHED)
+
+
+@given(
+    attempts=st.integers(1, 50),
+    status=st.none() | st.integers(100, 999),
+    failure=st.none() | st.sampled_from(Reason),
+    retry_after=st.text(max_size=10) | st.integers(0, 10**15).map(str),
+    content_type=st.text(max_size=30),
+    schedule=st.lists(st.floats(0, 31_536_000), max_size=4).map(tuple),
+)
+def test_every_answer_ends_in_a_page_another_try_or_the_feeds_text(
+    attempts: int, status: int | None, failure: Reason | None, retry_after: str,
+    content_type: str, schedule: tuple[float, ...],
+) -> None:  # fmt: skip
+    came = response(
+        status,
+        Reason.TIMEOUT if status is None else failure,
+        Retry_After=retry_after,
+        Content_Type=content_type,
+    )
+    outcome = decide(article(attempts), came, NOW, FetchSettings(retry_seconds=schedule))
+    assert outcome.due_at >= NOW
+    if outcome.result == "fetched":
+        assert outcome.page is not None
+        assert outcome.reason is None
+    else:
+        assert outcome.page is None
+        assert outcome.reason is not None
+    if outcome.result == "retry":
+        assert attempts <= len(schedule)
+        assert outcome.due_at >= NOW + (came.retry_after(NOW) or timedelta())
+
+
+def test_a_real_request_asks_for_html() -> None:
+    async def run() -> tuple[bytes, Response]:
+        page = answer(b"<p>hello</p>", headers={"Content-Type": "text/html"})
+        async with peer(page) as there, Client(LOOPBACK) as client:
+            came = await request(client, there.url("/a"))
+            return there.requests[0], came
+
+    sent, came = asyncio.run(run())
+    assert (header(sent, "Accept") or "").startswith("text/html")
+    outcome = decide(article(), came, NOW, SETTINGS)
+    assert outcome.page is not None
+    assert outcome.page.body == b"<p>hello</p>"

@@ -1,0 +1,209 @@
+"""Processing: from the page where it gives an article, from what the feed said where not."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from tests.conftest import MakeSettings
+from worker import language
+from worker.articles import Page
+from worker.language import FeedText, Source, crashed, process
+from worker.reasons import Reason
+from worker.settings import Settings
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+DAY = datetime(2026, 11, 24, tzinfo=UTC)
+DATA = Path(__file__).parents[1] / "data" / "articles"
+URL = "https://lembah.example/berita/jembatan"
+PAGE = Page(
+    URL, (DATA / "sungai.html").read_text("utf-8").replace("CHARSET", "utf-8").encode(), None, NOW
+)
+SHELL = Page(URL, (DATA / "javascript.html").read_bytes(), None, NOW)
+SUMMARY = "<p>Jembatan lama dibuka lagi pada Selasa pagi.</p> <p>Warga senang &amp; menari.</p>"
+CONTENT = f"{SUMMARY}<p>Anak-anak berlari lebih dulu.</p>"
+
+
+def source(
+    pages: Sequence[Page] = (),
+    *,
+    title: str = "Jembatan lama dibuka lagi",
+    summary: str = SUMMARY,
+    content: str = "",
+    declared: str | None = "id",
+    published_at: datetime | None = None,
+) -> Source:
+    feed = FeedText(title, summary, content, ("Rani",), "Kabar Lembah (RSS)", declared)
+    return Source(7, URL, published_at, feed, pages)
+
+
+@pytest.fixture
+def settings(make_settings: MakeSettings) -> Settings:
+    return make_settings()
+
+
+class TestFromThePage:
+    def test_is_the_article(self, settings: Settings) -> None:
+        outcome = process(source([PAGE], content=CONTENT), settings)
+        assert (outcome.article_id, outcome.reason, outcome.detail) == (7, None, "")
+        assert outcome.article.text.startswith("Jembatan lama di tepi kota Lembah")
+        assert outcome.article.publisher == "Kabar Lembah"
+        assert outcome.language == "id"
+        assert outcome.summary is not None
+        assert outcome.summary.text.startswith("Jembatan lama di tepi kota Lembah")
+        assert "pukul 22.00 WIB." in outcome.summary.text
+
+    def test_the_feeds_title_goes_before_the_pages(self, settings: Settings) -> None:
+        assert process(source([PAGE]), settings).article.title == "Jembatan lama dibuka lagi"
+        untitled = process(source([PAGE], title=""), settings)
+        assert untitled.article.title == "Warga Lembah “menari” di jembatan"
+
+    def test_the_feeds_time_goes_before_the_pages(self, settings: Settings) -> None:
+        assert process(source([PAGE]), settings).published_at == DAY
+        assert process(source([PAGE], published_at=NOW), settings).published_at == NOW
+
+
+class TestFromTheFeed:
+    def test_when_there_is_no_page(self, settings: Settings) -> None:
+        outcome = process(source(content=CONTENT), settings)
+        assert outcome.reason is None  # told by the stage that has it: fetch
+        assert outcome.article.text == (
+            "Jembatan lama dibuka lagi pada Selasa pagi.\n\nWarga senang & menari."
+            "\n\nAnak-anak berlari lebih dulu."
+        )
+        assert outcome.article.title == "Jembatan lama dibuka lagi"
+        assert (outcome.article.authors, outcome.article.publisher) == (
+            ("Rani",),
+            "Kabar Lembah (RSS)",
+        )
+        assert outcome.language == "id"
+        assert outcome.summary is not None
+        assert outcome.summary.text.endswith("Anak-anak berlari lebih dulu.")
+
+    def test_when_the_page_gives_nothing(self, settings: Settings) -> None:
+        outcome = process(source([SHELL]), settings)
+        assert (outcome.reason, outcome.detail) == (Reason.NO_TEXT, Reason.NO_TEXT.text)
+        assert outcome.article.text == (
+            "Jembatan lama dibuka lagi pada Selasa pagi.\n\nWarga senang & menari."
+        )
+
+    def test_when_nobody_says_anything(self, settings: Settings) -> None:
+        outcome = process(source(summary=""), settings)
+        assert (outcome.article.text, outcome.summary) == ("", None)
+        assert outcome.article.title == "Jembatan lama dibuka lagi"
+        assert outcome.language == "id"
+
+    @pytest.mark.parametrize(
+        ("html", "text"),
+        [
+            ("", ""),
+            (" \n ", ""),
+            ("plain text", "plain text"),
+            ("plain\ntext of\n\ntwo paragraphs", "plain text of\n\ntwo paragraphs"),
+            ("fish &amp; chips, 5 < 6", "fish & chips, 5 < 6"),
+            ("<p>one\n  two</p>", "one two"),
+            ("before<p>inside</p>after", "before\n\ninside\n\nafter"),
+            ("one<br>two<br/><br />three", "one\n\ntwo\n\nthree"),
+            ("<h2>Head</h2>text", "Head\n\ntext"),
+            ("<ul><li>one<li>two</ul>", "one\n\ntwo"),
+            ("<blockquote>said</blockquote>told", "said\n\ntold"),
+            ("a <b>bold</b> <a href='x'>link</a>.", "a bold link."),
+            ("<p>&nbsp;x&nbsp;</p><p>&#8220;y&#8221;</p>", "x\n\n“y”"),
+            ("<script>alert(1)</script><style>p{}</style><p>x</p>", "x"),
+            ("<!-- hidden --><p>x</p><?php y ?>", "x"),
+            ("<![CDATA[<p>x</p>]]>", "x"),
+            ("<p>no\0thing</p>", "no\ufffdthing"),
+            ("<html><body><p>whole</p></body></html>", "whole"),
+        ],
+    )
+    def test_html_becomes_paragraphs(self, settings: Settings, html: str, text: str) -> None:
+        assert process(source(summary=html), settings).article.text == text
+
+    @pytest.mark.parametrize("html", ["<div>" * 20_000 + "deep", "<p>" * 50_000, "<" * 50_000])
+    def test_depth(self, settings: Settings, html: str) -> None:
+        outcome = process(source(summary=html), settings)
+        assert outcome.article.title == "Jembatan lama dibuka lagi"
+
+
+class TestNextStage:
+    @pytest.mark.parametrize(
+        ("targets", "stage"),
+        [
+            (["en"], "translate"),
+            (["id"], "publish"),
+            (["id", "en"], "translate"),
+            ([], "publish"),
+        ],
+    )
+    def test_is_by_language_and_targets(
+        self, make_settings: MakeSettings, targets: list[str], stage: str
+    ) -> None:
+        outcome = process(source([PAGE]), make_settings(translate={"targets": targets}))
+        assert (outcome.language, outcome.next_stage) == ("id", stage)
+
+    def test_of_a_language_that_is_not_known(self, make_settings: MakeSettings) -> None:
+        silent = source(title="2026", summary="3,5")
+        for targets, stage in ((["en"], "translate"), ([], "publish")):
+            outcome = process(silent, make_settings(translate={"targets": targets}))
+            assert (outcome.language, outcome.next_stage) == (None, stage)
+
+
+class TestCrashed:
+    def test_is_published_from_the_feed_untouched_by_parser_and_model(self) -> None:
+        poisonous = source([PAGE], summary=f"{SUMMARY} &quot;{'kata ' * 500}")
+        outcome = crashed(poisonous)
+        assert (outcome.next_stage, outcome.reason) == ("publish", Reason.CRASHED)
+        assert outcome.detail == Reason.CRASHED.text
+        assert outcome.article.title == "Jembatan lama dibuka lagi"
+        assert outcome.article.text.startswith(
+            'Jembatan lama dibuka lagi pada Selasa pagi. Warga senang & menari. "kata'
+        )
+        assert len(outcome.article.text) <= 600
+        assert outcome.summary is not None
+        assert (outcome.summary.text, outcome.summary.method) == (outcome.article.text, "feed")
+        assert outcome.language == "id"
+
+    def test_needs_neither_parser_nor_model(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def explode(*_: object) -> None:
+            raise AssertionError("it saw the text that crashed it")
+
+        monkeypatch.setattr(language.process, "extract", explode, raising=False)
+        for name in ("extract", "identify", "summarize", "_plain"):
+            monkeypatch.setattr(f"worker.language.process.{name}", explode)
+        assert crashed(source([PAGE])).reason is Reason.CRASHED
+
+    def test_without_a_summary_the_content_serves(self) -> None:
+        assert crashed(source(summary="", content="<p>x</p>")).article.text == "x"
+
+    def test_without_any_text(self) -> None:
+        outcome = crashed(source(summary=""))
+        assert (outcome.article.text, outcome.summary) == ("", None)
+
+
+def test_models_are_loaded_at_once() -> None:
+    language.load()
+
+
+@hypothesis_settings(max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["<p>", "</p>", "<br", ">", "<", "&", "&#0;", "&#xD800;", "<!--", "]]>", "<script>",
+             "kata", " ", "\n", "\0", "<?xml encoding='x'?>", "<svg/onload=x>", "\u2028", "é"]
+        ),
+        max_size=30,
+    ).map("".join)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+)  # fmt: skip
+def test_whatever_the_feed_says_there_is_an_article(text: str) -> None:
+    told = source(title=text, summary=text, content=text)
+    for outcome in (process(told, Settings.model_construct(**_DEFAULTS)), crashed(told)):
+        assert outcome.article.title == text
+        outcome.article.text.encode()
+
+
+_DEFAULTS = {name: field.get_default() for name, field in Settings.model_fields.items()}

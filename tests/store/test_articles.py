@@ -1,0 +1,290 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import zstandard
+from sqlalchemy import Engine, RowMapping
+
+from tests.store.rows import HOUR, NOON, add_article, add_feed, change, claimed, row, rows
+from worker.articles import CleanArticle, FetchOutcome, Page
+from worker.language import ProcessOutcome
+from worker.language.summarize import Summary
+from worker.language.translate import TranslateOutcome, Translation
+from worker.reasons import Reason
+from worker.store import articles
+from worker.store.models import Article
+from worker.store.models import Page as PageRow
+from worker.stories import content_hash, url_key
+
+PAGE = Page("https://example.org/final", b"<p>caf\xe9</p>" * 100, "latin-1", NOON)
+TEXT = "Forty words of one and the same article. " * 5
+WEATHER = CleanArticle(
+    title="Rain over the harbour",
+    text=TEXT,
+    authors=("B. Writer",),
+    publisher="The Ledger",
+    canonical_url="https://www.example.org/rain",
+    image="https://example.org/rain.jpg",
+)
+
+
+def fetched(article_id: int, **values: Any) -> FetchOutcome:
+    return FetchOutcome(article_id, **{"result": "fetched", "due_at": NOON, "page": PAGE} | values)
+
+
+def processed(article_id: int, **values: Any) -> ProcessOutcome:
+    made: dict[str, Any] = {
+        "next_stage": "translate",
+        "article": WEATHER,
+        "published_at": NOON - HOUR,
+        "language": "en",
+        "summary": Summary("Forty words.", "lead"),
+    }
+    return ProcessOutcome(article_id, **made | values)
+
+
+def steps(article: RowMapping) -> Sequence[tuple[str, str]]:
+    return [(line["stage"], line["outcome"]) for line in article["history"]]
+
+
+class TestSaveFetched:
+    def test_a_page_is_kept_compressed(self, engine: Engine) -> None:
+        article_id = add_article(engine, "fetch")
+        articles.save_fetched(engine, claimed(engine, "fetch"), [fetched(article_id)])
+
+        kept = row(engine, PageRow)
+        assert (kept["article_id"], kept["part"], kept["url"]) == (article_id, 0, PAGE.url)
+        assert len(kept["body"]) < len(PAGE.body)
+        assert zstandard.ZstdDecompressor().decompress(kept["body"]) == PAGE.body
+        article = row(engine, Article)
+        assert (article["stage"], article["attempts"], article["lease_token"]) == (
+            "process",
+            0,
+            None,
+        )
+        assert steps(article) == [("fetch", "fetched")]
+        assert article["degradations"] == []
+
+    def test_a_later_fetch_takes_the_place_of_the_page(self, engine: Engine) -> None:
+        article_id = add_article(engine, "fetch")
+        articles.save_fetched(engine, claimed(engine, "fetch"), [fetched(article_id)])
+        change(engine, Article, stage="fetch")
+        newer = replace(PAGE, body=b"newer", fetched_at=NOON + HOUR)
+        later = claimed(engine, "fetch", NOON + HOUR)
+        articles.save_fetched(engine, later, [fetched(article_id, page=newer)])
+        assert zstandard.ZstdDecompressor().decompress(row(engine, PageRow)["body"]) == b"newer"
+
+    def test_a_retry_keeps_count_and_is_no_degradation(self, engine: Engine) -> None:
+        article_id = add_article(engine, "fetch", attempts=1)
+        retry = fetched(
+            article_id,
+            result="retry",
+            due_at=NOON + HOUR,
+            page=None,
+            status=503,
+            reason=Reason.SERVER_ERROR,
+            detail="503 Service Unavailable",
+        )
+        articles.save_fetched(engine, claimed(engine, "fetch"), [retry])
+        article = row(engine, Article)
+        assert (article["stage"], article["due_at"], article["attempts"]) == (
+            "fetch",
+            NOON + HOUR,
+            2,
+        )
+        assert article["degradations"] == []
+        assert article["history"] == [
+            {
+                "stage": "fetch",
+                "at": NOON.isoformat(),
+                "attempts": 2,
+                "outcome": "retry",
+                "reason": "server_error",
+                "detail": "503 Service Unavailable",
+            }
+        ]
+
+    def test_a_degraded_article_goes_on_and_is_made_from_what_the_feed_said(
+        self, engine: Engine
+    ) -> None:
+        feed_id = add_feed(engine, title="A feed", language="id")
+        article_id = add_article(engine, "fetch", feed_id=feed_id)
+        articles.save_fetched(engine, claimed(engine, "fetch"), [fetched(article_id)])
+        change(engine, Article, stage="fetch")  # its entry changed; now the page is gone
+        gone = fetched(article_id, result="degraded", page=None, reason=Reason.GONE, detail="410")
+        articles.save_fetched(engine, claimed(engine, "fetch"), [gone])
+
+        article = row(engine, Article)
+        assert article["stage"] == "process"
+        assert article["degradations"] == [{"stage": "fetch", "reason": "gone", "detail": "410"}]
+        (source,) = articles.sources(engine, claimed(engine, "process"))
+        assert source.pages == ()
+        assert (source.feed.title, source.feed.summary) == ("Said", "<p>As said.</p>")
+        assert (source.feed.publisher, source.feed.language) == ("A feed", "id")
+
+    def test_a_late_outcome_leaves_neither_row_nor_page(self, engine: Engine) -> None:
+        article_id = add_article(engine, "fetch")
+        late = claimed(engine, "fetch")
+        claimed(engine, "fetch", NOON + HOUR)
+        before = row(engine, Article)
+        articles.save_fetched(engine, late, [fetched(article_id)])
+        assert row(engine, Article) == before
+        assert rows(engine, PageRow) == []
+
+
+class TestSources:
+    def test_each_article_comes_with_its_pages(self, engine: Engine) -> None:
+        ids = [add_article(engine, "fetch") for _ in range(3)]
+        outcomes = [fetched(i, page=replace(PAGE, body=str(i).encode())) for i in ids[:2]]
+        outcomes.append(fetched(ids[2], page=None, result="degraded", reason=Reason.NOT_FOUND))
+        articles.save_fetched(engine, claimed(engine, "fetch"), outcomes)
+
+        found = articles.sources(engine, claimed(engine, "process"))
+        assert [source.article_id for source in found] == ids
+        bodies = [[page.body for page in source.pages] for source in found]
+        assert bodies == [[str(ids[0]).encode()], [str(ids[1]).encode()], []]
+        page = found[0].pages[0]
+        assert (page.url, page.charset, page.fetched_at) == (PAGE.url, "latin-1", NOON)
+
+    def test_an_article_whose_feed_is_no_more(self, engine: Engine) -> None:
+        add_article(engine, "process", feed_id=None)
+        (source,) = articles.sources(engine, claimed(engine, "process"))
+        assert (source.feed.publisher, source.feed.language) == (None, None)
+
+
+class TestSaveProcessed:
+    def test_the_readable_article_is_kept(self, engine: Engine) -> None:
+        article_id = add_article(engine, "process", url="https://example.org/rain?id=1")
+        articles.save_processed(engine, claimed(engine, "process"), [processed(article_id)])
+        article = row(engine, Article)
+        assert (article["stage"], article["due_at"]) == ("translate", NOON)
+        assert (article["title"], article["text"]) == ("Rain over the harbour", TEXT)
+        assert (article["authors"], article["publisher"]) == (["B. Writer"], "The Ledger")
+        assert (article["summary"], article["summary_method"]) == ("Forty words.", "lead")
+        assert (article["language"], article["word_count"]) == ("en", 40)
+        assert article["published_at"] == NOON - HOUR
+        assert article["content_hash"] == content_hash(TEXT)
+        assert article["canonical_url"] == "https://www.example.org/rain"
+        assert article["canonical_key"] == url_key("https://example.org/rain")
+        assert article["translation_status"] == "not_needed"
+        assert steps(article) == [("process", "processed")]
+
+    def test_a_page_that_names_no_author_leaves_it_to_the_feed(self, engine: Engine) -> None:
+        entry = {"title": "Said", "summary": "", "content": "", "authors": ["C. Feed"]}
+        article_id = add_article(engine, "process", feed_entry=entry)
+        bare = CleanArticle(title="Said", text="Short.")
+        outcome = processed(article_id, article=bare, summary=None, next_stage="publish")
+        articles.save_processed(engine, claimed(engine, "process"), [outcome])
+        article = row(engine, Article)
+        assert (article["title"], article["authors"]) == ("Said", ["C. Feed"])
+        assert (article["summary"], article["summary_method"]) == (None, None)
+        assert (article["content_hash"], article["canonical_url"]) == (None, article["url"])
+        assert article["stage"] == "publish"
+
+    @pytest.mark.parametrize(
+        "declared", ["https://example.com/rain", "https://shop.example.org/", "https://[::1", None]
+    )
+    def test_another_sites_canonical_url_is_ignored(
+        self, engine: Engine, declared: str | None
+    ) -> None:
+        article_id = add_article(engine, "process", url="https://example.org/mine")
+        outcome = processed(article_id, article=replace(WEATHER, canonical_url=declared))
+        articles.save_processed(engine, claimed(engine, "process"), [outcome])
+        article = row(engine, Article)
+        assert article["canonical_url"] == "https://example.org/mine"
+        assert article["canonical_key"] == url_key("https://example.org/mine")
+
+    def test_an_article_without_a_link_has_no_canonical_url(self, engine: Engine) -> None:
+        article_id = add_article(engine, "process", url=None)
+        articles.save_processed(engine, claimed(engine, "process"), [processed(article_id)])
+        article = row(engine, Article)
+        assert (article["canonical_url"], article["canonical_key"]) == (None, None)
+
+    def test_degradations_add_up(self, engine: Engine) -> None:
+        degraded = {"stage": "fetch", "reason": "timeout", "detail": None}
+        article_id = add_article(engine, "process", degradations=[degraded])
+        outcome = processed(article_id, reason=Reason.NO_TEXT, detail="nothing there")
+        articles.save_processed(engine, claimed(engine, "process"), [outcome])
+        article = row(engine, Article)
+        assert article["degradations"] == [
+            degraded,
+            {"stage": "process", "reason": "no_text", "detail": "nothing there"},
+        ]
+        assert article["history"][-1]["outcome"] == "degraded"
+
+    def test_a_late_outcome_changes_nothing(self, engine: Engine) -> None:
+        article_id = add_article(engine, "process")
+        late = claimed(engine, "process")
+        claimed(engine, "process", NOON + HOUR)
+        before = row(engine, Article)
+        articles.save_processed(engine, late, [processed(article_id)])
+        assert row(engine, Article) == before
+
+    def test_text_that_a_database_has_no_place_for(self, engine: Engine) -> None:
+        article_id = add_article(engine, "process")
+        odd = processed(article_id, article=replace(WEATHER, title="N\0L", text=f"\ud800{TEXT}"))
+        articles.save_processed(engine, claimed(engine, "process"), [odd])
+        article = row(engine, Article)
+        assert (article["title"], article["text"]) == ("N\ufffdL", f"?{TEXT}")
+
+
+class TestTranslate:
+    def test_texts_of_a_row(self, engine: Engine) -> None:
+        article_id = add_article(engine, "translate", title=None, summary="S", language="id")
+        texts = articles.to_translate(claimed(engine, "translate").rows[0])
+        assert (texts.article_id, texts.language) == (article_id, "id")
+        assert (texts.title, texts.summary) == ("", "S")
+
+    def test_translations_are_kept_with_who_made_them(self, engine: Engine) -> None:
+        article_id = add_article(engine, "translate")
+        pair = (
+            Translation("Judul", "opus", "en-id", ("short",)),
+            Translation("Ringkasan", "opus", "en-id", ("numbers", "short")),
+        )
+        outcome = TranslateOutcome(article_id, NOON, {"id": pair}, None)
+        articles.save_translated(engine, claimed(engine, "translate"), [outcome])
+        article = row(engine, Article)
+        assert (article["stage"], article["translation_status"]) == ("publish", "translated")
+        assert article["translations"] == {
+            "id": {
+                "title": "Judul",
+                "summary": "Ringkasan",
+                "engine": "opus",
+                "model": "en-id",
+                "quality": ["numbers", "short"],
+            }
+        }
+        assert article["degradations"] == []
+
+    def test_an_article_that_stays_as_it_is_says_so(self, engine: Engine) -> None:
+        article_id = add_article(engine, "translate")
+        outcome = TranslateOutcome(article_id, NOON, {"id": None}, Reason.NO_ENGINE)
+        articles.save_translated(engine, claimed(engine, "translate"), [outcome])
+        article = row(engine, Article)
+        assert (article["stage"], article["translation_status"]) == ("publish", "untranslated")
+        assert article["translations"] == {"id": None}
+        assert [d["reason"] for d in article["degradations"]] == ["no_engine"]
+        assert steps(article) == [("translate", "untranslated")]
+
+    def test_a_late_outcome_changes_nothing(self, engine: Engine) -> None:
+        article_id = add_article(engine, "translate")
+        late = claimed(engine, "translate")
+        claimed(engine, "translate", NOON + HOUR)
+        before = row(engine, Article)
+        outcome = TranslateOutcome(article_id, NOON, {}, None)
+        articles.save_translated(engine, late, [outcome])
+        assert row(engine, Article) == before
+
+
+def test_history_grows_through_the_stages(engine: Engine) -> None:
+    article_id = add_article(engine, "fetch")
+    articles.save_fetched(engine, claimed(engine, "fetch"), [fetched(article_id)])
+    articles.save_processed(engine, claimed(engine, "process"), [processed(article_id)])
+    outcome = TranslateOutcome(article_id, NOON, {}, None)
+    articles.save_translated(engine, claimed(engine, "translate"), [outcome])
+    assert steps(row(engine, Article)) == [
+        ("fetch", "fetched"),
+        ("process", "processed"),
+        ("translate", "translated"),
+    ]

@@ -1,0 +1,305 @@
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.store.rows import (
+    HOUR,
+    LEASE,
+    NOON,
+    add_article,
+    change,
+    claimed,
+    row,
+    rows,
+)
+from worker import webhooks as room
+from worker.http import Client
+from worker.reasons import Reason
+from worker.settings import HttpSettings, WebhookSettings
+from worker.store import stories, webhooks
+from worker.store.claims import Claim, claim
+from worker.store.models import Attempt, Delivery, Endpoint, Event
+from worker.webhooks import AttemptOutcome
+from worker.webhooks.events import EVENT_TYPES
+
+SECRET = room.generate_secret()
+
+
+@pytest.fixture
+def endpoint_id(engine: Engine) -> int:
+    """An endpoint that existed before noon."""
+    webhooks.add(engine, "desk", "https://desk.example/", SECRET, event_types=EVENT_TYPES)
+    change(engine, Endpoint, due_at=NOON)
+    found: int = row(engine, Endpoint)["id"]
+    return found
+
+
+def tell(engine: Engine, stories_count: int = 1) -> None:
+    """Publish stories at noon."""
+    for _ in range(stories_count):
+        add_article(engine, "publish")
+    stories.publish(engine, claimed(engine, "publish"))
+
+
+def begin(
+    engine: Engine, batch: Claim, endpoint_id: int, limit: int = 10, now: datetime = NOON
+) -> list[room.Delivery]:
+    return webhooks.begin(engine, batch, endpoint_id, limit, now)[0]
+
+
+def outcome(delivery: room.Delivery, state: str, **values: Any) -> AttemptOutcome:
+    made: dict[str, Any] = {
+        "due_at": None,
+        "status": 200,
+        "reason": None,
+        "detail": "",
+        "excerpt": "",
+    }
+    return AttemptOutcome(delivery.id, delivery.attempt, state, **made | values)
+
+
+def failed(delivery: room.Delivery, state: str = "pending", **values: Any) -> AttemptOutcome:
+    made = {"due_at": NOON + HOUR, "status": 500, "reason": Reason.SERVER_ERROR, "detail": "500"}
+    return outcome(delivery, state, **made | values)
+
+
+class TestAdd:
+    def test_an_endpoint_is_added_once(self, engine: Engine) -> None:
+        options = {"event_types": EVENT_TYPES, "allow_private": True}
+        assert webhooks.add(engine, "desk", "https://desk.example/", SECRET, **options)
+        assert not webhooks.add(engine, "desk", "https://other.example/", SECRET, **options)
+        endpoint = row(engine, Endpoint)
+        assert (endpoint["url"], endpoint["state"]) == ("https://desk.example/", "active")
+        assert (endpoint["allow_private"], endpoint["allow_http"]) == (True, False)
+        known = webhooks.known(endpoint)
+        assert (known.id, known.secret, known.allow_private) == (endpoint["id"], SECRET, True)
+
+    def test_a_listing_counts_deliveries_and_keeps_secrets(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine, 3)
+        batch = claimed(engine, "deliver")
+        first, second = begin(engine, batch, endpoint_id, 2)
+        done = [outcome(first, "sent"), failed(second, "dead", due_at=None)]
+        webhooks.record(engine, endpoint_id, done, NOON)
+        webhooks.add(engine, "idle", "https://idle.example/", SECRET, event_types=())
+        desk, idle = webhooks.listing(engine)
+        assert desk["deliveries"] == {"sent": 1, "dead": 1, "pending": 1}
+        assert idle["deliveries"] == {}
+        assert SECRET not in str(webhooks.listing(engine))
+        assert batch.token not in str(desk)
+
+
+class TestBegin:
+    def test_an_attempt_is_on_record_before_it_is_sent(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine)
+        (begun,) = begin(engine, claimed(engine, "deliver"), endpoint_id)
+        told = row(engine, Event)
+        assert (begun.webhook_id, begun.body) == (told["webhook_id"], told["body"])
+        assert begun.attempt == 1
+        attempt = row(engine, Attempt)
+        assert (attempt["delivery_id"], attempt["number"]) == (begun.id, 1)
+        assert (attempt["outcome"], attempt["started_at"], attempt["ended_at"]) == (
+            "unknown",
+            NOON,
+            None,
+        )
+
+    def test_it_is_due_again_when_the_lease_ends(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine)
+        batch = claimed(engine, "deliver")
+        (first,) = begin(engine, batch, endpoint_id)
+        assert begin(engine, batch, endpoint_id) == []
+        delivery = row(engine, Delivery)
+        assert (delivery["state"], delivery["attempts"]) == ("pending", 1)
+        assert delivery["due_at"] == NOON + LEASE
+
+        later = claimed(engine, "deliver", NOON + HOUR)
+        (second,) = begin(engine, later, endpoint_id, now=NOON + HOUR)
+        assert (second.id, second.webhook_id, second.body) == (
+            first.id,
+            first.webhook_id,
+            first.body,
+        )
+        assert second.attempt == 2
+
+    def test_the_oldest_first_and_no_more_than_asked_for(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine, 5)
+        batch = claimed(engine, "deliver")
+        taken = [[d.id for d in begin(engine, batch, endpoint_id, 2)] for _ in range(4)]
+        ids = [delivery["id"] for delivery in rows(engine, Delivery)]
+        assert taken == [ids[:2], ids[2:4], ids[4:], []]
+
+    def test_only_the_endpoints_own(self, engine: Engine, endpoint_id: int) -> None:
+        webhooks.add(engine, "night", "https://night.example/", SECRET, event_types=EVENT_TYPES)
+        change(engine, Endpoint, due_at=NOON)
+        tell(engine)
+        batch = claimed(engine, "deliver")
+        (begun,) = begin(engine, batch, endpoint_id)
+        assert row(engine, Delivery, id=begun.id)["endpoint_id"] == endpoint_id
+
+    def test_a_late_holder_begins_nothing(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine)
+        late = claimed(engine, "deliver")
+        holder = claimed(engine, "deliver", NOON + HOUR)
+        assert begin(engine, late, endpoint_id, now=NOON + HOUR) == []
+        assert rows(engine, Attempt) == []
+        assert len(begin(engine, holder, endpoint_id, now=NOON + HOUR)) == 1
+
+    def test_the_clock_is_the_stores(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine)
+        begun, now = webhooks.begin(engine, claimed(engine, "deliver"), endpoint_id, 10)
+        assert len(begun) == 1
+        assert now.utcoffset() is not None
+        assert row(engine, Attempt)["started_at"] == now
+
+
+class TestRecord:
+    @pytest.fixture
+    def batch(self, engine: Engine, endpoint_id: int) -> Claim:
+        """A lease of the endpoint, for which three deliveries are due."""
+        tell(engine, 3)
+        return claimed(engine, "deliver")
+
+    def test_each_delivery_goes_where_its_outcome_says(
+        self, engine: Engine, endpoint_id: int, batch: Claim
+    ) -> None:
+        sent, pending, dead = begin(engine, batch, endpoint_id)
+        outcomes = [
+            outcome(sent, "sent", status=204, excerpt="thanks"),
+            failed(pending),
+            failed(dead, "dead", due_at=None),
+        ]
+        webhooks.record(engine, endpoint_id, outcomes, NOON + LEASE / 2)
+
+        found = [
+            (d["state"], d["reason"], d["due_at"], d["ended_at"]) for d in rows(engine, Delivery)
+        ]
+        now = NOON + LEASE / 2
+        assert found == [
+            ("sent", None, now, now),
+            ("pending", "server_error", NOON + HOUR, None),
+            ("dead", "server_error", now, now),
+        ]
+        attempts = [
+            (a["outcome"], a["status"], a["reason"], a["detail"], a["excerpt"], a["ended_at"])
+            for a in rows(engine, Attempt)
+        ]
+        assert attempts == [
+            ("sent", 204, None, None, "thanks", now),
+            ("failed", 500, "server_error", "500", None, now),
+            ("failed", 500, "server_error", "500", None, now),
+        ]
+
+    def test_the_late_outcome_of_an_old_attempt_flips_nothing(
+        self, engine: Engine, endpoint_id: int, batch: Claim
+    ) -> None:
+        old, *_ = begin(engine, batch, endpoint_id)
+        later = claimed(engine, "deliver", NOON + HOUR)
+        new, *_ = begin(engine, later, endpoint_id, now=NOON + HOUR)
+        assert (new.id, new.attempt) == (old.id, 2)
+
+        webhooks.record(engine, endpoint_id, [failed(old, "dead", due_at=None)], NOON + HOUR)
+        assert row(engine, Delivery, id=old.id)["state"] == "pending"
+        first, second = rows(engine, Attempt, delivery_id=old.id)
+        assert (first["outcome"], second["outcome"]) == ("failed", "unknown")
+
+        webhooks.record(engine, endpoint_id, [outcome(new, "sent")], NOON + HOUR)
+        webhooks.record(engine, endpoint_id, [failed(new)], NOON + HOUR)
+        assert row(engine, Delivery, id=old.id)["state"] == "sent"
+
+    def test_an_endpoint_that_is_gone_is_disabled_and_its_deliveries_held(
+        self, engine: Engine, endpoint_id: int, batch: Claim
+    ) -> None:
+        first, second, _ = begin(engine, batch, endpoint_id)
+        gone = failed(
+            second, "held", due_at=None, status=410, reason=Reason.GONE, endpoint_gone=True
+        )
+        webhooks.record(engine, endpoint_id, [outcome(first, "sent"), gone], NOON)
+        webhooks.give_back(engine, batch, endpoint_id)
+
+        endpoint = row(engine, Endpoint)
+        assert (endpoint["state"], endpoint["reason"]) == ("disabled", "gone")
+        assert [(d["state"], d["reason"]) for d in rows(engine, Delivery)] == [
+            ("sent", None),
+            ("held", "gone"),
+            ("held", "endpoint_disabled"),
+        ]
+        assert claim(engine, "deliver", 10, LEASE, NOON + 2 * HOUR) is None
+
+    def test_another_endpoint_stays_as_it_is(
+        self, engine: Engine, endpoint_id: int, batch: Claim
+    ) -> None:
+        webhooks.add(engine, "night", "https://night.example/", SECRET, event_types=EVENT_TYPES)
+        tell(engine)
+        gone = failed(begin(engine, batch, endpoint_id)[0], "held", endpoint_gone=True)
+        webhooks.record(engine, endpoint_id, [gone], NOON)
+        night = row(engine, Endpoint, name="night")
+        assert night["state"] == "active"
+        assert row(engine, Delivery, endpoint_id=night["id"])["state"] == "pending"
+
+    def test_an_answer_that_a_database_has_no_place_for(
+        self, engine: Engine, endpoint_id: int, batch: Claim
+    ) -> None:
+        begun, *_ = begin(engine, batch, endpoint_id)
+        webhooks.record(engine, endpoint_id, [outcome(begun, "sent", excerpt="o\0k")], NOON)
+        assert row(engine, Delivery, id=begun.id)["state"] == "sent"
+        assert row(engine, Attempt, delivery_id=begun.id)["excerpt"] == "o\ufffdk"
+
+
+class TestGivingBack:
+    def test_an_endpoint_is_due_when_something_of_its_is(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine)
+        batch = claimed(engine, "deliver")
+        (begun,) = begin(engine, batch, endpoint_id)
+        webhooks.record(engine, endpoint_id, [failed(begun)], NOON)
+        webhooks.give_back(engine, batch, endpoint_id)
+        assert claim(engine, "deliver", 10, LEASE, NOON + HOUR / 2) is None
+        assert claim(engine, "deliver", 10, LEASE, NOON + HOUR) is not None
+
+    def test_an_endpoint_set_aside_waits_and_starts_anew(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine)
+        change(engine, Endpoint, expiries=3)
+        batch = claimed(engine, "deliver")
+        webhooks.set_aside(engine, batch, endpoint_id, NOON + HOUR)
+        assert claim(engine, "deliver", 10, LEASE, NOON + HOUR / 2) is None
+        again = claimed(engine, "deliver", NOON + HOUR)
+        assert again.rows[0]["expiries"] == 0
+
+    def test_a_late_holder_gives_nothing_back(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine)
+        late = claimed(engine, "deliver")
+        holder = claimed(engine, "deliver", NOON + HOUR)
+        webhooks.give_back(engine, late, endpoint_id)
+        webhooks.set_aside(engine, late, endpoint_id, NOON + 9 * HOUR)
+        endpoint = row(engine, Endpoint)
+        assert (endpoint["lease_token"], endpoint["due_at"]) == (holder.token, NOON)
+
+
+def test_a_delivery_that_nobody_may_send_over_http_ends(engine: Engine, endpoint_id: int) -> None:
+    """The room says so without a request: the pure decision meets the statements."""
+    tell(engine)
+    change(engine, Endpoint, url="http://desk.example/")
+    batch = claimed(engine, "deliver")
+    (begun,) = begin(engine, batch, endpoint_id)
+
+    async def send() -> AttemptOutcome:
+        async with Client(HttpSettings()) as client:
+            endpoint = webhooks.known(row(engine, Endpoint))
+            response = await room.send(client, endpoint, begun, NOON, WebhookSettings())
+            return room.decide(begun, response, NOON, WebhookSettings())
+
+    webhooks.record(engine, endpoint_id, [asyncio.run(send())], NOON)
+    delivery = row(engine, Delivery)
+    assert (delivery["state"], delivery["reason"]) == ("dead", "invalid_url")
