@@ -67,12 +67,18 @@ class TestFeeds:
             f"kabar: {url!r} is no URL of the form https://host/path",
         )
 
-    @pytest.mark.parametrize("seconds", ["nan", "inf", "1e300"])
+    @pytest.mark.parametrize("seconds", ["inf", "1e300"])
     def test_an_interval_that_never_ends(
         self, kabar: Commands, store: Engine, seconds: str
     ) -> None:
         done = kabar("feeds", "add", FEED, "--interval-seconds", seconds)
         assert "interval_seconds = " in done.error
+
+    @pytest.mark.parametrize("seconds", ["0", "nan", "often"])
+    def test_an_interval_that_is_none(self, kabar: Commands, store: Engine, seconds: str) -> None:
+        done = kabar("feeds", "add", FEED, "--interval-seconds", seconds)
+        assert done.code == 2
+        assert "Invalid value for '--interval-seconds'" in done.err
 
 
 class TestEndpoints:
@@ -185,8 +191,7 @@ class TestStories:
     ) -> None:
         done = kabar("stories", "show", number)
         assert done.code == 2
-        assert "Traceback" not in done.err
-        assert number in done.err
+        assert "Invalid value for 'ID'" in done.err
 
 
 class TestStatus:

@@ -162,8 +162,6 @@ class Article(Work, Base):
     __tablename__ = "articles"
     __table_args__ = (
         Index("ix_articles_due", "stage", "due_at"),
-        Index("ix_articles_canonical_key", "canonical_key"),
-        Index("ix_articles_content_hash", "content_hash"),
         Index("ix_articles_story_id", "story_id"),
     )
 
@@ -227,6 +225,17 @@ class Story(Base):
     article_count: Mapped[int] = mapped_column(Integer)
     opened_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class StoryKey(Base):
+    """What a story is known by: each canonical URL and content hash that any of its articles ever
+    had, so that a late copy of an earlier wording still finds it.
+    """
+
+    __tablename__ = "story_keys"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    story_id: Mapped[int] = mapped_column(ForeignKey("stories.id", ondelete="CASCADE"), index=True)
 
 
 class Event(Base):

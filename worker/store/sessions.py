@@ -22,6 +22,7 @@ from worker.settings import Settings
 from worker.store.models import UtcDateTime
 
 BUSY_SECONDS = 10
+_INCREMENTAL = 2
 _POSTGRES_OPTIONS = (
     "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=5s"
 )
@@ -111,8 +112,10 @@ def _sqlite_engine(url: URL, *, pooled: bool) -> Engine:
 
 def _set_up_sqlite(raw: sqlite3.Connection, _record: object) -> None:
     raw.isolation_level = None  # we say BEGIN ourselves
-    # Counts only before the first table; on a database that has one it changes nothing.
-    raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    # Counts only before the first table. Asked for again it changes nothing, but takes the lock of
+    # a writer: each new connection would wait for whoever writes.
+    if raw.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):
+        raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
     raw.execute("PRAGMA journal_mode = WAL")
     raw.execute("PRAGMA synchronous = NORMAL")
     raw.execute("PRAGMA foreign_keys = ON")

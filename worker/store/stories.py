@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, RowMapping, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, text, update
 
 from worker.reasons import Reason
 from worker.store import models
@@ -98,22 +98,17 @@ def _publish(
         if row["story_id"] is None:
             _enter(connection, row, story_id)
             _count_in(connection, story_id, claim.now)
+    _remember(connection, row, story_id)
     return Published(row["id"], result, story_id)
 
 
 def _candidate(connection: Connection, row: RowMapping) -> int | None:
-    # What an article lacks it shares with nobody: `= NULL` would become `IS NULL`.
-    same = [
-        column == row[column.key]
-        for column in (models.Article.canonical_key, models.Article.content_hash)
-        if row[column.key]
-    ]
-    if not same:
-        return None
-    oldest = select(func.min(models.Article.story_id)).where(
-        models.Article.story_id.is_not(None), or_(*same)
-    )
+    oldest = select(func.min(models.StoryKey.story_id)).where(models.StoryKey.key.in_(_keys(row)))
     return connection.execute(oldest).scalar()
+
+
+def _keys(row: RowMapping) -> list[str]:
+    return [key for key in (row["canonical_key"], row["content_hash"]) if key]
 
 
 def _open(connection: Connection, row: RowMapping, now: datetime) -> int:
@@ -137,6 +132,12 @@ def _enter(connection: Connection, row: RowMapping, story_id: int) -> None:
     connection.execute(
         update(models.Article).where(models.Article.id == row["id"]).values(story_id=story_id)
     )
+
+
+def _remember(connection: Connection, row: RowMapping, story_id: int) -> None:
+    rows = [{"key": key, "story_id": story_id} for key in _keys(row)]
+    if rows:
+        connection.execute(insert_new(connection, models.StoryKey), rows)
 
 
 def _count_in(connection: Connection, story_id: int, now: datetime) -> None:

@@ -56,9 +56,11 @@ def add(
 def listing(engine: Engine) -> list[dict[str, Any]]:
     """All endpoints with their counts of deliveries by state; without their secrets."""
     with reading(engine) as connection:
-        endpoints = connection.execute(
-            select(models.Endpoint.__table__).order_by(models.Endpoint.id)
-        ).mappings()
+        endpoints = (
+            connection.execute(select(models.Endpoint.__table__).order_by(models.Endpoint.id))
+            .mappings()
+            .all()
+        )
         counts = connection.execute(
             select(models.Delivery.endpoint_id, models.Delivery.state, func.count()).group_by(
                 models.Delivery.endpoint_id, models.Delivery.state

@@ -156,8 +156,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_articles")),
         sa.UniqueConstraint("url_key", name=op.f("uq_articles_url_key")),
     )
-    op.create_index("ix_articles_canonical_key", "articles", ["canonical_key"], unique=False)
-    op.create_index("ix_articles_content_hash", "articles", ["content_hash"], unique=False)
     op.create_index("ix_articles_due", "articles", ["stage", "due_at"], unique=False)
     op.create_index("ix_articles_story_id", "articles", ["story_id"], unique=False)
     op.create_table(
@@ -254,6 +252,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("delivery_id", "number", name=op.f("uq_attempts_delivery_id_number")),
     )
     # ### end Alembic commands ###
+    op.create_table(
+        "story_keys",
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("story_id", Id, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["story_id"],
+            ["stories.id"],
+            name=op.f("fk_story_keys_story_id_stories"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_story_keys")),
+    )
+    op.create_index(op.f("ix_story_keys_story_id"), "story_keys", ["story_id"])
     if op.get_bind().dialect.name == "postgresql":
         # The days' own partitions are made by the sweeper, ahead of time.
         op.execute("CREATE TABLE pages_default PARTITION OF pages DEFAULT")

@@ -1,0 +1,216 @@
+"""The event of a new story: its names, its shape and its size."""
+
+import dataclasses
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from worker.reasons import Reason
+from worker.webhooks import StoryFacts, story_created, wants
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+SEEN = NOW - timedelta(minutes=1)
+FACTS = StoryFacts(
+    story_id=5,
+    article_id=7,
+    title="Jembatan “lama” dibuka lagi",
+    summary="Warga menyeberang lagi. Anak-anak lebih dulu.",
+    language="id",
+    url="https://lembah.example/berita/jembatan",
+    published_at=NOW - timedelta(hours=1),
+    first_seen_at=SEEN,
+    translations={
+        "en": {
+            "title": "Bridge opened",
+            "summary": "People cross.",
+            "engine": "x",
+            "model": "y",
+            "quality": ["short"],
+        },
+        "fr": None,
+    },
+    translation_status="untranslated",
+    publisher="Kabar Lembah",
+    authors=["Rani Sasmita"],
+    word_count=120,
+    image="https://lembah.example/a.jpg",
+    degradations=[{"stage": "translate", "reason": Reason.NO_ENGINE, "detail": None}],
+    feed_id=3,
+    feed_title="Kabar Lembah (RSS)",
+    feed_url="https://lembah.example/rss",
+)
+
+
+def document(facts: StoryFacts) -> dict[str, Any]:
+    body = story_created(facts, NOW).body
+    assert len(body) < 20_000
+    found: dict[str, Any] = json.loads(body.decode("utf-8"))
+    return found
+
+
+def test_it_tells_the_story() -> None:
+    assert document(FACTS) == {
+        "type": "story.created",
+        "timestamp": "2026-11-24T12:00:00+00:00",
+        "data": {
+            "story": {
+                "id": "5",
+                "title": "Jembatan “lama” dibuka lagi",
+                "summary": "Warga menyeberang lagi. Anak-anak lebih dulu.",
+                "language": "id",
+                "translations": {
+                    "en": {
+                        "title": "Bridge opened",
+                        "summary": "People cross.",
+                        "engine": "x",
+                        "model": "y",
+                        "quality": ["short"],
+                    },
+                    "fr": None,
+                },
+                "translation_status": "untranslated",
+                "published_at": "2026-11-24T11:00:00+00:00",
+                "first_seen_at": "2026-11-24T11:59:00+00:00",
+                "url": "https://lembah.example/berita/jembatan",
+                "image": "https://lembah.example/a.jpg",
+            },
+            "article": {
+                "id": "7",
+                "url": "https://lembah.example/berita/jembatan",
+                "title": "Jembatan “lama” dibuka lagi",
+                "publisher": "Kabar Lembah",
+                "authors": ["Rani Sasmita"],
+                "word_count": 120,
+                "degradations": [
+                    {"stage": "translate", "reason": "no_engine", "detail": None},
+                ],
+            },
+            "feed": {
+                "id": "3",
+                "title": "Kabar Lembah (RSS)",
+                "url": "https://lembah.example/rss",
+            },
+        },
+    }
+
+
+def test_what_is_not_known_is_null() -> None:
+    bare = dataclasses.replace(
+        FACTS, summary=None, language=None, url=None, published_at=None, translations={},
+        translation_status=None, publisher=None, authors=(), word_count=None, image=None,
+        degradations=(), feed_id=None, feed_title=None, feed_url=None,
+    )  # fmt: skip
+    data = document(bare)["data"]
+    assert data["story"]["summary"] is data["story"]["url"] is data["story"]["published_at"] is None
+    assert data["article"]["authors"] == []
+    assert data["feed"] == {"id": None, "title": None, "url": None}
+
+
+class TestNames:
+    def test_the_same_story_has_the_same_names(self) -> None:
+        event = story_created(FACTS, NOW)
+        again = story_created(dataclasses.replace(FACTS, title="other"), NOW + timedelta(seconds=1))
+        assert event.event_key == again.event_key == "story.created:5"
+        assert event.webhook_id == again.webhook_id
+        assert story_created(FACTS, NOW) == event
+
+    def test_another_story_has_other_names(self) -> None:
+        event = story_created(FACTS, NOW)
+        other = story_created(dataclasses.replace(FACTS, story_id=6), NOW)
+        assert other.event_key != event.event_key
+        assert other.webhook_id != event.webhook_id
+
+    def test_another_store_has_other_ids(self) -> None:
+        later = dataclasses.replace(FACTS, first_seen_at=SEEN + timedelta(microseconds=1))
+        assert story_created(later, NOW).webhook_id != story_created(FACTS, NOW).webhook_id
+
+    def test_an_id_can_be_signed(self) -> None:
+        ids = {
+            story_created(dataclasses.replace(FACTS, story_id=n), NOW).webhook_id
+            for n in range(200)
+        }
+        assert len(ids) == 200
+        assert all(re.fullmatch(r"msg_[a-z2-7]{32}", webhook_id) for webhook_id in ids)
+
+
+class TestSize:
+    @pytest.mark.parametrize(
+        "character", ["a", "é", "川", "😀", '"', "\\", "\n", "\x01", "\x7f", "\ud800", "\u2028"]
+    )
+    def test_at_the_extreme(self, character: str) -> None:
+        long = character * 10_000
+        translation = {
+            "title": long, "summary": long, "engine": long, "model": long, "quality": [long] * 50,
+        }  # fmt: skip
+        extreme = StoryFacts(
+            story_id=2**63 - 1,
+            article_id=2**63 - 1,
+            title=long,
+            summary=long,
+            language="x" * 35,
+            url=f"https://x.example/{'a' * 1_400}",
+            published_at=NOW,
+            first_seen_at=SEEN,
+            translations={f"{number}-{'x' * 30}": translation for number in range(20)},
+            translation_status="untranslated",
+            publisher=long,
+            authors=[long] * 50,
+            word_count=10**9,
+            image=f"https://x.example/{'b' * 1_400}",
+            degradations=[{"stage": "process", "reason": "x" * 32, "detail": long}] * 20,
+            feed_id=2**63 - 1,
+            feed_title=long,
+            feed_url=f"https://x.example/{'c' * 1_400}",
+        )
+        data = document(extreme)["data"]
+        assert data["story"]["url"] == extreme.url
+        assert data["story"]["title"]
+        assert len(data["story"]["translations"]) == 20
+
+    def test_an_ordinary_long_story_is_told_whole(self) -> None:
+        summary = "川が氾濫した。" * 85
+        told = dataclasses.replace(FACTS, title="川" * 300, summary=summary)
+        story = document(told)["data"]["story"]
+        assert (story["title"], story["summary"]) == ("川" * 300, summary)
+
+    def test_what_is_cut_says_so(self) -> None:
+        story = document(dataclasses.replace(FACTS, title="word " * 200))["data"]["story"]
+        assert story["title"] == ("word " * 100).rstrip() + "…"
+
+    def test_a_link_is_whole_or_left_out(self) -> None:
+        longest = f"https://x.example/{'a' * 1_482}"
+        assert document(dataclasses.replace(FACTS, url=longest))["data"]["story"]["url"] == longest
+        over = dataclasses.replace(FACTS, url=longest + "a", image=f"https://x.example/{'é' * 750}")
+        assert document(over)["data"]["story"]["url"] is None
+        assert document(over)["data"]["story"]["image"] is None
+
+
+texts = st.text(st.characters(), max_size=60).map(lambda text: text * 50)
+
+
+@hypothesis_settings(max_examples=60)
+@given(texts, st.none() | texts, texts, st.dictionaries(st.sampled_from("abcdefgh"), texts))
+def test_any_story_is_told_in_json(
+    title: str, summary: str | None, name: str, translated: dict[str, str]
+) -> None:
+    odd = dataclasses.replace(
+        FACTS, title=title, summary=summary, publisher=name, authors=[name] * 12, feed_title=name,
+        url=f"https://x.example/{name[:50]}",
+        translations={target: {"title": text, "summary": text} for target, text in
+                      translated.items()},
+    )  # fmt: skip
+    data = document(odd)["data"]
+    assert (data["story"]["summary"] is None) == (summary is None)
+    assert len(data["article"]["authors"]) == 10
+
+
+def test_an_endpoint_is_told_what_it_wants() -> None:
+    assert wants(["story.created"], "story.created")
+    assert not wants(["story.updated"], "story.created")
+    assert not wants([], "story.created")
