@@ -19,7 +19,7 @@ from redis import Redis, RedisError
 from redis.exceptions import AuthenticationError, BusyLoadingError, ResponseError
 from sqlalchemy.exc import SQLAlchemyError
 
-from worker import language, logs, notify, store, tasks
+from worker import language, logs, notify, pulse, store, tasks
 from worker.broker import masked, redis_url
 from worker.settings import STAGES, ConfigError, Settings
 from worker.store import locks, processes, schema
@@ -142,6 +142,7 @@ class _Heartbeat:
         # Not pooled: a connection that lives while a pool process forks would be shared with it.
         self._engine = store.open_engine(settings, pooled=False)
         self._heart = processes.Heart(tuple(roles), datetime.now(UTC))
+        self._data_dir = settings.data_dir
         self._due_at = 0.0
 
     def beat(self) -> None:
@@ -149,9 +150,10 @@ class _Heartbeat:
         now = datetime.now(UTC).timestamp()
         if now < self._due_at:
             return
-        self._due_at = now + processes.INTERVAL_SECONDS
+        self._due_at = now + pulse.INTERVAL_SECONDS
         try:
             self._heart.beat(self._engine)
+            pulse.touch(self._data_dir, self._heart.roles)
         except SQLAlchemyError as error:
             log.warning("no heartbeat written", error=str(error).splitlines()[0])
 

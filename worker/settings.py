@@ -43,7 +43,7 @@ from worker.errors import KabarError
 Stage = Literal["poll", "fetch", "process", "translate", "publish", "deliver"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-_NOT_SETTINGS = {"KABAR_CONFIG"}
+_NOT_SETTINGS = {"KABAR_CONFIG", "KABAR_IMAGE"}  # the latter is docker-compose.yml's
 _YEAR = 31_536_000
 
 
@@ -342,6 +342,9 @@ def _is_file_key(name: str) -> bool:
 def _read_secret(name: str, path: str) -> str:
     try:
         return Path(path).expanduser().read_text("utf-8").strip()
+    except PermissionError:  # a container's user is seldom the file's owner
+        user = os.geteuid()
+        raise ConfigError(f"{name.upper()}={path}: user {user} may not read it") from None
     except OSError as error:
         raise ConfigError(f"{name.upper()}={path}: {error.strerror}") from None
     except UnicodeDecodeError:

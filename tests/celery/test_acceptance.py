@@ -24,7 +24,6 @@ from worker.store.models import Article, Story
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 ALL = "worker --role all --concurrency 2"
-CRASH = {"stage": "process", "reason": "crashed", "detail": None}
 SURVIVED = pytest.StashKey[bool]()
 
 
@@ -102,7 +101,7 @@ def test_a_page_that_kills_its_process_is_given_up_and_harms_nothing_else(
         waiting.until(lambda: len(set(ids(site))) == 6, "all are told", PATIENCE)
         assert_each_told_once(site, 6)
     assert len(rig.notes("poisoned")) == 3
-    crashed = [row["url"] for row in articles(rig) if CRASH in row["degradations"]]
+    crashed = [row["url"] for row in articles(rig) if ("process", "crashed") in degradations(row)]
     assert crashed == [f"{site.url}/a/2"]
 
 
@@ -282,6 +281,7 @@ def test_every_line_of_a_log_is_json_and_no_command_line_shows_the_password(rig:
         assert process.records()
     events = [record["event"] for process in processes for record in process.records()]
     assert "written to standard output" in events
+    assert "written to standard error" in events
     assert "a line\nof two lines" in events
 
 
@@ -320,6 +320,10 @@ def command_lines(process: Process) -> list[list[str]]:
 def articles(rig: Rig) -> list[RowMapping]:
     with reading(open_engine(rig.settings, pooled=False)) as connection:
         return list(connection.execute(select(Article.__table__)).mappings())
+
+
+def degradations(row: RowMapping) -> set[tuple[str, str]]:
+    return {(degradation["stage"], degradation["reason"]) for degradation in row["degradations"]}
 
 
 def counts(rig: Rig) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -45,9 +46,8 @@ def test_an_error_is_one_line_on_stderr(store: Engine) -> None:
 def test_a_reader_that_is_gone_is_no_error_to_tell_of(
     store: Engine, command: tuple[str, ...]
 ) -> None:
-    for number in range(2_000):  # more than a pipe holds
-        if number % 400 == 0:
-            add_feed(store, f"https://example.org/{number}", title="t" * 40_000)
+    for number in range(5):  # more than a pipe holds
+        add_feed(store, f"https://example.org/{number}", title="t" * 40_000)
     read, write = os.pipe()
     process = start(*command, stdout=write)
     os.close(write)
@@ -58,7 +58,7 @@ def test_a_reader_that_is_gone_is_no_error_to_tell_of(
 
 
 def test_a_reader_that_never_was(store: Engine) -> None:
-    """What fits into the buffer is written as the process ends: then, too, without a traceback."""
+    """What fits into the buffer is written only as the process ends."""
     read, write = os.pipe()
     os.close(read)
     process = start("feeds", "list", "--json", stdout=write)
@@ -74,8 +74,6 @@ def test_a_usage_error(store: Engine) -> None:
 
 
 def test_a_taken_port_ends_the_web_service(store: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

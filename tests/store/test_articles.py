@@ -30,7 +30,8 @@ WEATHER = CleanArticle(
 
 
 def fetched(article_id: int, **values: Any) -> FetchOutcome:
-    return FetchOutcome(article_id, **{"result": "fetched", "due_at": NOON, "page": PAGE} | values)
+    made: dict[str, Any] = {"result": "fetched", "due_at": NOON, "page": PAGE}
+    return FetchOutcome(article_id, **made | values)
 
 
 def processed(article_id: int, **values: Any) -> ProcessOutcome:

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.store.rows import HOUR, NOON, at_once, change, row, rows
+from worker import pulse
 from worker.settings import Settings
 from worker.store import open_engine, processes
 from worker.store.models import Process
-from worker.store.sessions import reading
+from worker.store.sessions import read_now, reading
 
 HOST = socket.gethostname()
 
@@ -45,7 +46,7 @@ def test_silence_is_told_by_the_stores_clock(engine: Engine) -> None:
     assert processes.silence(engine, "cpu") is None
 
     with reading(engine) as connection:
-        now = processes.read_now(connection)
+        now = read_now(connection)
     change(engine, Process, seen_at=now - timedelta(minutes=1))
     silence = processes.silence(engine, "io")
     assert silence is not None
@@ -58,7 +59,7 @@ def test_silence_is_told_by_the_stores_clock(engine: Engine) -> None:
     [
         (None, False),
         (timedelta(), True),
-        (timedelta(seconds=processes.INTERVAL_SECONDS), True),
+        (timedelta(seconds=pulse.INTERVAL_SECONDS), True),
         (timedelta(seconds=30), False),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.store.rows import HOUR, NOON, add_article, add_feed, change, claimed, row
-from worker.settings import STAGES
+from worker.settings import STAGES, Stage
 from worker.store import status, stories, webhooks
 from worker.store.models import Article, Delivery, Endpoint, Feed
 from worker.store.status import StageStatus
@@ -12,7 +12,7 @@ from worker.webhooks import generate_secret
 from worker.webhooks.events import EVENT_TYPES
 
 
-def stage(engine: Engine, name: str, now: Any = NOON) -> StageStatus:
+def stage(engine: Engine, name: Stage, now: Any = NOON) -> StageStatus:
     return {one.stage: one for one in status.stages(engine, now)}[name]
 
 
@@ -21,7 +21,7 @@ def test_nothing_waits_in_an_empty_store(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("name", ["fetch", "process", "translate", "publish"])
-def test_articles_wait_come_later_or_are_held(engine: Engine, name: str) -> None:
+def test_articles_wait_come_later_or_are_held(engine: Engine, name: Stage) -> None:
     add_article(engine, name, due_at=NOON - 2 * HOUR)
     claimed(engine, name)
     add_article(engine, name, due_at=NOON - HOUR)

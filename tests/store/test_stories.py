@@ -288,7 +288,7 @@ class TestReading:
 def publish_all(settings: Settings) -> list[str]:
     """Publish until nothing is left; runs in a process of its own."""
     engine = open_engine(settings)
-    results = []
+    results: list[str] = []
     while batch := claim(engine, "publish", 3, LEASE):
         results += [published.result for published in stories.publish(engine, batch)]
     return results

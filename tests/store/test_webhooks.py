@@ -50,7 +50,7 @@ def begin(
     return webhooks.begin(engine, batch, endpoint_id, limit, now)[0]
 
 
-def outcome(delivery: room.Delivery, state: str, **values: Any) -> AttemptOutcome:
+def outcome(delivery: room.Delivery, state: Any, **values: Any) -> AttemptOutcome:
     made: dict[str, Any] = {
         "due_at": None,
         "status": 200,
@@ -68,7 +68,7 @@ def failed(delivery: room.Delivery, state: str = "pending", **values: Any) -> At
 
 class TestAdd:
     def test_an_endpoint_is_added_once(self, engine: Engine) -> None:
-        options = {"event_types": EVENT_TYPES, "allow_private": True}
+        options: dict[str, Any] = {"event_types": EVENT_TYPES, "allow_private": True}
         assert webhooks.add(engine, "desk", "https://desk.example/", SECRET, **options)
         assert not webhooks.add(engine, "desk", "https://other.example/", SECRET, **options)
         endpoint = row(engine, Endpoint)

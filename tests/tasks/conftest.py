@@ -78,7 +78,7 @@ class Bench:
 
     def woken(self) -> set[str]:
         """The stages for which exactly one wake-up waits; takes them off their queues."""
-        found = set()
+        found: set[str] = set()
         with self.valkey.client() as client:
             for stage in STAGES:
                 if waiting := client.llen(f"kabar:{stage}"):

@@ -5,7 +5,7 @@ import pytest
 from tests import waiting
 from tests.http.peers import answer
 from tests.servers.valkey import Valkey
-from tests.store.rows import add_article, change, rows
+from tests.store.rows import add_article, rows
 from tests.tasks.conftest import Bench, MakeBench
 from tests.tasks.running import running
 from tests.tasks.site import Site, feed, held
@@ -92,7 +92,6 @@ def test_the_dispatcher_wakes_what_is_due_and_nothing_else(
 
     tasks.dispatch()  # what the broker lost, in `woken`, is asked for again
     assert bench.woken() == {"poll", "publish"}
-    change(bench.engine, Article, stage="done")
 
 
 def test_a_sweep_takes_its_wake_up(bench: Bench, valkey: Valkey) -> None:

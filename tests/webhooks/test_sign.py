@@ -1,7 +1,9 @@
 """Signatures against published vectors, and against the `standardwebhooks` library as judge."""
 
 import base64
+import json
 from datetime import UTC, datetime
+from typing import Protocol
 
 import pytest
 from hypothesis import given
@@ -36,8 +38,12 @@ def is_verified(secret: str, body: bytes, sent: dict[str, str]) -> bool:
     return True
 
 
+class At(Protocol):
+    def __call__(self, timestamp: int) -> None: ...
+
+
 @pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> "At":
+def at(monkeypatch: pytest.MonkeyPatch) -> At:
     """Let the library believe that it is another time."""
 
     def at(timestamp: int) -> None:
@@ -49,10 +55,6 @@ def at(monkeypatch: pytest.MonkeyPatch) -> "At":
         monkeypatch.setattr("standardwebhooks.webhooks.datetime", Clock)
 
     return at
-
-
-class At:
-    def __call__(self, timestamp: int) -> None: ...
 
 
 class TestVectors:
@@ -95,7 +97,11 @@ class TestVectors:
         sent = dict(headers(SECRET, ID, TIME, BODY))
         assert is_verified(SECRET, BODY, sent)
         assert not is_verified(SECRET, BODY, {**sent, "webhook-signature": bad})
-        among = f"v1,{'A' * 43}= {bad if ',' in bad else 'v2,x'} {GOOD} v1,{'B' * 43}="
+
+    def test_the_judge_finds_the_good_one_among_others(self, at: At) -> None:
+        at(TIME)
+        sent = dict(headers(SECRET, ID, TIME, BODY))
+        among = f"v1,{'A' * 43}= {GOOD.replace('v1', 'v2')} {GOOD} v1,{'B' * 43}="
         assert is_verified(SECRET, BODY, {**sent, "webhook-signature": among})
 
     @pytest.mark.parametrize(
@@ -119,11 +125,6 @@ class TestVectors:
         assert is_verified(SECRET, BODY, dict(headers(SECRET, ID, TIME, BODY))) is good
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=5,
-)
 ids = st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=1, max_size=40).map("msg_{}".format)
 secrets = st.binary(min_size=24, max_size=64).map(
     lambda key: "whsec_" + base64.b64encode(key).decode()
@@ -132,8 +133,6 @@ secrets = st.binary(min_size=24, max_size=64).map(
 
 @given(secrets, ids, st.text(st.characters(exclude_categories=["Cs"])), st.integers(-200, 200))
 def test_the_judge_agrees(secret: str, webhook_id: str, text: str, ago: int) -> None:
-    import json
-
     body = json.dumps({"text": text}, ensure_ascii=False).encode()
     timestamp = int(datetime.now(UTC).timestamp()) - ago
     sent = dict(headers(secret, webhook_id, timestamp, body))
@@ -180,8 +179,7 @@ class TestSecrets:
         with pytest.raises(InvalidSecretError):
             headers(secret, ID, TIME, BODY)
 
-    @given(st.text(st.characters()).map("whsec_{}".format) | st.text(st.characters()))
-    def test_any_text_is_good_or_told(self, secret: str) -> None:
-        if any(character.isspace() for character in secret) or not secret.isascii():
-            with pytest.raises(InvalidSecretError):
-                check_secret(secret)
+    @given(st.text(st.characters()).map("whsec_{}_".format) | st.text(st.characters()))
+    def test_other_text_is_told(self, secret: str) -> None:
+        with pytest.raises(InvalidSecretError):
+            check_secret(secret)

@@ -9,8 +9,8 @@ import typer
 
 from worker.errors import KabarError
 
-_NODES = ("up", "worker", "beat", "web", "health")
-_COMMANDS = ("status", "demo")
+_NODES = ("up", "worker", "beat", "web")
+_COMMANDS = ("health", "status", "demo")
 _NOUNS = ("feeds", "endpoints", "stories", "db")
 
 

@@ -1,4 +1,4 @@
-"""The long-running commands: `up`, `worker`, `beat`, `web`, and their `health`.
+"""The long-running commands: `up`, `worker`, `beat`, `web`.
 
 Each imports what it runs only when it runs: an import of Celery or of the extractor that a process
 does not need is a tenth of a second and ten megabytes in each.
@@ -12,7 +12,6 @@ import typer
 
 from worker import logs
 from worker import settings as configuration
-from worker.errors import KabarError
 from worker.settings import Settings
 
 
@@ -70,22 +69,6 @@ def web() -> None:
     from worker.web import run
 
     sys.exit(run(_settings()))
-
-
-@app.command()
-def health(
-    role: Annotated[str, typer.Argument(help="beat, web, or a worker's role.")],
-) -> None:
-    """Exit with 0 when the process of that role on this host was heard of lately."""
-    from worker.cli.output import open_store
-    from worker.store import processes
-
-    with open_store() as engine:
-        silence = processes.silence(engine, role)
-    if not processes.is_healthy(silence):
-        heard = f"{silence.total_seconds():.0f} s ago" if silence else "never"
-        raise KabarError(f"{role} on this host was last heard of: {heard}")
-    typer.echo("healthy")
 
 
 def _settings() -> Settings:

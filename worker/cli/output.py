@@ -54,7 +54,6 @@ def print_json(document: Any) -> None:
     """The one document of a command with `--json`."""
     json.dump(document, sys.stdout, ensure_ascii=False, default=_plain, indent=2)
     sys.stdout.write("\n")
-    sys.stdout.flush()  # here, where a reader that is gone is no error, not as the process ends
 
 
 def print_table(

@@ -1,7 +1,8 @@
 """News sites on loopback: feeds and pages that change when something is published.
 
 Each site has an address of its own (127.20.x.y) on one shared port, so that the worker sees as many
-hosts as there are sites; where the system has only 127.0.0.1 (macOS), a port of its own.
+hosts as there are sites; where the system has only 127.0.0.1 (macOS), a port of its own. So too on
+an address that is asked for, such as that of a bridge to containers.
 """
 
 import errno
@@ -80,14 +81,21 @@ class Newsroom:
     """Serves `sites` while used as an async context manager.
 
     `publish`, `repeat` and `update` may be called at any time then; feeds and pages change at once.
-    `port` 0 takes any free port; `weight_bytes` is what each page weighs at least.
+    `port` 0 takes any free port, `host` None addresses on loopback; `weight_bytes` is what each page
+    weighs at least.
     """
 
     def __init__(
-        self, sites: Sequence[Site] = SITES, *, port: int = 0, weight_bytes: int = 0
+        self,
+        sites: Sequence[Site] = SITES,
+        *,
+        host: str | None = None,
+        port: int = 0,
+        weight_bytes: int = 0,
     ) -> None:
         self.sites = tuple(sites)
         self.requests: Counter[str] = Counter()  # by URL
+        self._host = host
         self._port = port
         self._weight_bytes = weight_bytes
         self._publications: list[dict[str, Publication]] = [{} for _ in self.sites]
@@ -98,7 +106,7 @@ class Newsroom:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        sockets = _listen(len(self.sites), self._port)
+        sockets = _listen(len(self.sites), self._host, self._port)
         self._hosts = ["{}:{}".format(*listener.getsockname()) for listener in sockets]
         app = web.Application()
         app.router.add_get("/feed.xml", self._serve_feed)
@@ -278,10 +286,11 @@ def _item(publication: Publication) -> str:
 </item>"""
 
 
-def _listen(number: int, port: int) -> list[socket.socket]:
+def _listen(number: int, host: str | None, port: int) -> list[socket.socket]:
     """`number` listening sockets. Raises `OSError` when `port` is taken."""
-    if not _has_many_addresses():
-        return [_bind("127.0.0.1", port + n if port else 0) for n in range(number)]
+    if host or not _has_many_addresses():
+        address = host or "127.0.0.1"
+        return [_bind(address, port + n if port else 0) for n in range(number)]
     if port:
         return _bind_all(number, port)
     for attempt in count(1):

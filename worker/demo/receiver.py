@@ -1,4 +1,4 @@
-"""A webhook receiver on loopback that believes nothing it cannot verify.
+"""A webhook receiver, on loopback unless told otherwise, that believes nothing it cannot verify.
 
 It keeps in memory what it saw: `alerts` by webhook-id, and in `problems` all that a sender must
 never do: one id with two bodies, two ids for one story, a signed body that is no alert.
@@ -36,12 +36,13 @@ class Receiver:
     body that is no alert.
     """
 
-    def __init__(self, secret: str, *, port: int = 0) -> None:
+    def __init__(self, secret: str, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.alerts: dict[str, Alert] = {}
         self.arrivals: asyncio.Queue[Alert] = asyncio.Queue()
         self.problems: list[str] = []
         self.refused = 0
         self._webhook = Webhook(secret)
+        self._host = host
         self._port = port
         self._stories: dict[str, str] = {}
         self._runner: web.AppRunner | None = None
@@ -52,7 +53,7 @@ class Receiver:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+            await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError:
             await self._runner.cleanup()
             raise

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, select
 
+from worker import pulse
 from worker.store import models
 from worker.store.dialects import insert_or_update
 from worker.store.sessions import read_now, reading, writing
 
-INTERVAL_SECONDS = 5.0
-_SILENT_AFTER = timedelta(seconds=4 * INTERVAL_SECONDS)
+_SILENT_AFTER = timedelta(seconds=pulse.SILENT_AFTER_SECONDS)
 _FORGOTTEN_AFTER = timedelta(days=1)
 
 

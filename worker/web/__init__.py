@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from worker import logs, notify, store
+from worker import logs, notify, pulse, store
 from worker.broker import redis_url
 from worker.settings import ConfigError, Settings
 from worker.store import processes, schema
@@ -120,9 +120,10 @@ async def _heartbeat(app: web.Application) -> AsyncIterator[None]:
         while True:
             try:
                 await asyncio.to_thread(heart.beat, app[_ENGINE])
+                pulse.touch(app[_SETTINGS].data_dir, heart.roles)
             except SQLAlchemyError as error:
                 log.warning("no heartbeat written", error=str(error).splitlines()[0])
-            await asyncio.sleep(processes.INTERVAL_SECONDS)
+            await asyncio.sleep(pulse.INTERVAL_SECONDS)
 
     task = asyncio.create_task(beat())
     yield
