@@ -118,6 +118,7 @@ class TestNoFeeds:
         [
             (b"", "the document is empty"),
             (b" \r\n\t", "the document is empty"),
+            (b"&#xDAAA;", "the document is empty"),
             (
                 b"<!DOCTYPE html><html><head><title>News</title></head><body>x</body></html>",
                 "an HTML page, not a feed; look on it for the feed's URL",

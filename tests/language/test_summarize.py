@@ -83,6 +83,10 @@ def test_abbreviations_times_and_sums_end_no_sentence(language: str, sentences: 
     assert summary(joint.join(sentences), language) == " ".join(sentences[:3])
 
 
+def test_surrogates_are_no_error() -> None:
+    assert summary("Satu \ud83d ini. Dua ini.") == "Satu ? ini. Dua ini."
+
+
 words = st.lists(st.sampled_from(["kata", "Dr.", "3.5", "Ya!", "lalu", "“Apa?”", "a.b", "…", "é"]))
 
 

@@ -313,6 +313,17 @@ class TestSave:
         assert row(engine, Article) == before
         assert len(rows(engine, EntryRow, article_id=before["id"])) == 2
 
+    @pytest.mark.parametrize(("stage", "silent"), [("process", False), ("done", True)])
+    def test_a_backfilled_article_is_news_when_another_feed_lists_it_as_new(
+        self, engine: Engine, settings: Settings, feed_id: int, stage: str, silent: bool
+    ) -> None:
+        add_feed(engine, OTHER)
+        poll(engine, settings, {OTHER: [entry("a")]})
+        assert row(engine, Article)["silent"]
+        change(engine, Article, stage=stage)
+        poll(engine, settings, {FEED: [entry("a")]})
+        assert row(engine, Article)["silent"] == silent
+
     def test_entries_of_one_feed_with_one_link_are_one_article(
         self, engine: Engine, settings: Settings, feed_id: int
     ) -> None:

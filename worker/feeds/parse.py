@@ -71,6 +71,7 @@ def parse(body: bytes, url: str, headers: Mapping[str, str]) -> Document:
 
     Raises `FeedError` when it is no feed or broken beyond its first entry.
     """
+    body = _REFERENCE.sub(_unless_surrogate, body)
     if not body.strip():
         raise FeedError(Reason.NOT_A_FEED, "the document is empty")
     parsed = _parse(body, headers)
@@ -101,7 +102,7 @@ def _parse(body: bytes, headers: Mapping[str, str]) -> Any:
     try:
         return feedparser.parse(
             # A stream, since bytes may be a path to feedparser: it would open that file.
-            BytesIO(_REFERENCE.sub(_unless_surrogate, body)),
+            BytesIO(body),
             response_headers={"content-type": headers.get("content-type", "")},
             sanitize_html=False,
             resolve_relative_uris=False,

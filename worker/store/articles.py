@@ -48,6 +48,9 @@ def create(
     # In one order everywhere, or two polls that list the same articles wait for each other.
     values = [{"url_key": key, **rows[key]} for key in sorted(rows)]
     connection.execute(insert_new(connection, models.Article), values)
+    _unsilence(
+        connection, sorted(keys[o.feed.id, o.entry.identity] for o in listed if not o.silent)
+    )
     ids: dict[str, int] = {}
     for start in range(0, len(values), _VARIABLES):
         part = [row["url_key"] for row in values[start : start + _VARIABLES]]
@@ -68,6 +71,20 @@ def revise(connection: Connection, article_id: int, entry: Entry, now: datetime)
             feed_entry=_feed_entry(entry),
         )
     )  # fmt: skip
+
+
+def _unsilence(connection: Connection, url_keys: Sequence[str]) -> None:
+    """What one feed's first poll found is news all the same when another feed lists it as new."""
+    for start in range(0, len(url_keys), _VARIABLES):
+        connection.execute(
+            update(models.Article)
+            .where(
+                models.Article.url_key.in_(url_keys[start : start + _VARIABLES]),
+                models.Article.silent,
+                models.Article.stage.not_in(_ENDED),
+            )
+            .values(silent=False)
+        )
 
 
 def to_fetch(row: RowMapping) -> Article:

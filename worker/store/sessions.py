@@ -47,7 +47,10 @@ def open_engine(settings: Settings, *, pooled: bool = True) -> Engine:
         else {"poolclass": NullPool}
     )
     return create_engine(
-        url, connect_args={"options": _POSTGRES_OPTIONS, "connect_timeout": 5}, **pool
+        url,
+        hide_parameters=True,
+        connect_args={"options": _POSTGRES_OPTIONS, "connect_timeout": 5},
+        **pool,
     )
 
 
@@ -102,6 +105,7 @@ def _sqlite_engine(url: URL, *, pooled: bool) -> Engine:
         raise StoreError(f"{database.parent}: no such directory (it is to hold {database.name})")
     engine = create_engine(
         url,
+        hide_parameters=True,  # of errors: texts of articles, secrets of endpoints
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         **({} if pooled else {"poolclass": NullPool}),
     )
