@@ -318,10 +318,10 @@ class TestSave:
         self, engine: Engine, settings: Settings, feed_id: int, stage: str, silent: bool
     ) -> None:
         add_feed(engine, OTHER)
-        poll(engine, settings, {OTHER: [entry("a")]})
+        poll(engine, settings, {FEED: [], OTHER: [entry("a")]})
         assert row(engine, Article)["silent"]
         change(engine, Article, stage=stage)
-        poll(engine, settings, {FEED: [entry("a")]})
+        poll(engine, settings, {FEED: [entry("a")], OTHER: []}, NOON + HOUR)
         assert row(engine, Article)["silent"] == silent
 
     def test_entries_of_one_feed_with_one_link_are_one_article(

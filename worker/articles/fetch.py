@@ -11,7 +11,6 @@ from worker.settings import FetchSettings
 _ACCEPT = "text/html, application/xhtml+xml;q=0.9, */*;q=0.1"
 _HTML = {"text/html", "application/xhtml+xml", ""}
 _PATIENCE = timedelta(minutes=15)  # for a page; a story that comes later than that is no news
-_MAX_CHARSET = 64  # longer is no charset's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,7 @@ def decide(
         return _failed(article, response, response.error, now, settings)
     if response.content_type not in _HTML:
         return _degraded(article, response, Reason.NOT_HTML, response.content_type, now)
-    charset = response.charset if len(response.charset or "") <= _MAX_CHARSET else None
-    page = Page(response.final_url, response.body, charset, now)
+    page = Page(response.final_url, response.body, response.charset, now)
     return FetchOutcome(article.id, "fetched", now, page, response.status)
 
 

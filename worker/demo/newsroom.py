@@ -16,7 +16,7 @@ from email.utils import format_datetime
 from itertools import count, cycle, islice
 from operator import attrgetter
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from xml.sax.saxutils import escape, quoteattr
 
 from aiohttp import web
@@ -33,16 +33,19 @@ _PORT_TRIES = 20
 
 @dataclass(frozen=True)
 class Site:
-    """A news site; its language decides what its pages look like."""
+    """A news site. Sites of one layout belong together: what one has, another may repeat."""
 
     name: str
     language: str
+    layout: pages.Layout
+    feed: Literal["rss", "atom"] = "rss"
 
 
 SITES = (
-    Site("Pesisir Kini", "id"),
-    Site("The Harbour Ledger", "en"),
-    Site("Suara Lereng", "id"),
+    Site("Pesisir Kini", "id", pages.REGIONAL),
+    Site("The Harbour Ledger", "en", pages.BROADSHEET),
+    Site("Suara Lereng", "id", pages.PORTAL, feed="atom"),
+    Site("Info Segaranten", "id", pages.REGIONAL),
 )
 
 
@@ -149,16 +152,17 @@ class Newsroom:
         return self._put(article, site, promoted=self._latest(site)[:_PROMOTED])
 
     def repeat(self, article: Article) -> Publication:
-        """Put a published article, word for word, on another site of its language, dated now.
+        """Put a published article, word for word, on another site of the same layout, dated now.
 
         The copy has its own URL, calls it canonical, and brings along the promotion lines. Raises
         `LookupError` without such a site.
         """
         origin = self._find(article)
+        layout = self.sites[origin.site].layout
         for site, other in enumerate(self.sites):
-            if site != origin.site and other.language == article.language:
+            if site != origin.site and other.layout == layout:
                 return self._put(origin.article, site, promoted=origin.promoted, repeats=origin.url)
-        raise LookupError(f"no other site publishes in {article.language!r}")
+        raise LookupError(f"no other site is laid out as {self.sites[origin.site].name}")
 
     def update(self, article: Article) -> Publication:
         """Replace a published article by `article`, which has the same slug, under the same URL."""
@@ -197,7 +201,7 @@ class Newsroom:
 
     def _latest(self, site: int) -> list[pages.Link]:
         latest = islice(reversed(self._publications[site].values()), _RELATED + 1)
-        return [pages.Link(publication.article.title, publication.url) for publication in latest]
+        return [pages.Link(item.article.title, item.url, item.at) for item in latest]
 
     def _site(self, request: web.Request) -> int:
         self.requests[str(request.url)] += 1
@@ -213,9 +217,8 @@ class Newsroom:
         headers = {"ETag": feed.etag, "Last-Modified": format_datetime(feed.modified_at, True)}
         if _has_it(request, feed):
             return web.Response(status=304, headers=headers)
-        return web.Response(
-            body=feed.body, content_type="application/rss+xml", charset="utf-8", headers=headers
-        )
+        kind = f"application/{self.sites[site].feed}+xml"
+        return web.Response(body=feed.body, content_type=kind, charset="utf-8", headers=headers)
 
     async def _serve_robots(self, request: web.Request) -> web.Response:
         self._site(request)
@@ -226,6 +229,9 @@ class Newsroom:
         publication = self._publications[site].get(request.match_info["slug"])
         if publication is None or publication.article.section != request.match_info["section"]:
             raise web.HTTPNotFound
+        part = request.query.get("page", "1")
+        if part not in map(str, range(1, publication.article.parts + 1)):
+            raise web.HTTPNotFound
         page = pages.render(
             publication.article,
             site=self.sites[site].name,
@@ -233,6 +239,8 @@ class Newsroom:
             promoted=publication.promoted,
             related=[link for link in self._latest(site) if link.url != publication.url],
             weight_bytes=self._weight_bytes,
+            layout=self.sites[site].layout,
+            part=int(part),
         )
         return web.Response(text=page, content_type="text/html", charset="utf-8")
 
@@ -241,8 +249,9 @@ class Newsroom:
             published = self._publications[site].values()
             latest = list(islice(reversed(published), FEED_ITEMS))
             home = f"http://{self._hosts[site]}/"
-            body = _rss(self.sites[site], home, latest).encode()
             changed = max(map(attrgetter("changed_at"), published), default=self._started_at)
+            write = {"rss": _rss, "atom": _atom}[self.sites[site].feed]
+            body = write(self.sites[site], home, latest, changed).encode()
             etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
             self._feeds[site] = _Feed(body, etag, changed.replace(microsecond=0))
         return self._feeds[site]
@@ -257,7 +266,7 @@ def _has_it(request: web.Request, feed: _Feed) -> bool:
     return since is not None and feed.modified_at <= since
 
 
-def _rss(site: Site, home: str, latest: Sequence[Publication]) -> str:
+def _rss(site: Site, home: str, latest: Sequence[Publication], changed_at: datetime) -> str:
     items = "\n".join(_item(publication) for publication in latest)
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom">
@@ -266,6 +275,7 @@ def _rss(site: Site, home: str, latest: Sequence[Publication]) -> str:
 <link>{escape(home)}</link>
 <description>{escape(site.name)}</description>
 <language>{escape(site.language)}</language>
+<lastBuildDate>{format_datetime(changed_at, True)}</lastBuildDate>
 <atom:link href={quoteattr(home + "feed.xml")} rel="self" type="application/rss+xml"/>
 {items}
 </channel>
@@ -284,6 +294,35 @@ def _item(publication: Publication) -> str:
 <description>{escape(article.summary)}</description>
 {f"<atom:updated>{updated.isoformat()}</atom:updated>" if updated else ""}
 </item>"""
+
+
+def _atom(site: Site, home: str, latest: Sequence[Publication], changed_at: datetime) -> str:
+    entries = "\n".join(_entry(publication) for publication in latest)
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<feed xmlns="http://www.w3.org/2005/Atom" xml:lang={quoteattr(site.language)}>
+<title>{escape(site.name)}</title>
+<id>{escape(home)}</id>
+<link rel="alternate" type="text/html" href={quoteattr(home)}/>
+<link rel="self" type="application/atom+xml" href={quoteattr(home + "feed.xml")}/>
+<updated>{changed_at.isoformat()}</updated>
+{entries}
+</feed>
+"""
+
+
+def _entry(publication: Publication) -> str:
+    article = publication.article
+    categories = "".join(f"<category term={quoteattr(tag)}/>" for tag in article.tags)
+    return f"""<entry>
+<title>{escape(article.title)}</title>
+<link rel="alternate" type="text/html" href={quoteattr(publication.url)}/>
+<id>{escape(publication.url)}</id>
+<published>{publication.at.isoformat()}</published>
+<updated>{publication.changed_at.isoformat()}</updated>
+<author><name>{escape(article.author)}</name></author>
+{categories}
+<summary>{escape(article.summary)}</summary>
+</entry>"""
 
 
 def _listen(number: int, host: str | None, port: int) -> list[socket.socket]:

@@ -1,5 +1,5 @@
-"""Article pages as two kinds of sites serve them: a regional news site with all its furniture
-(`data/regional.html`), and a plain one with JSON-LD (`data/plain.html`).
+"""Article pages as three kinds of sites serve them, each with the furniture of its kind: two sorts
+of Indonesian regional sites, the one without JSON-LD and the other with, and an English local one.
 """
 
 import json
@@ -7,25 +7,65 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache, lru_cache
 from html import escape
 from importlib import resources
 from itertools import count, islice
 from string import Template
+from typing import Any
+from urllib.parse import urljoin
 
 from worker.demo.article import Article
 
 WIB = timezone(timedelta(hours=7), "WIB")
 
-_MONTHS = (
-    *("Januari", "Februari", "Maret", "April", "Mei", "Juni"),
-    *("Juli", "Agustus", "September", "Oktober", "November", "Desember"),
-)
-_TEMPLATES = {"id": "regional.html", "en": "plain.html"}
-_PROMOTED_AFTER = (2, 5)  # paragraphs behind which a regional site puts a "Baca Juga" line
+_PROMOTED_AFTER = (2, 5)  # paragraphs of a part behind which another article is promoted
 _IN_A_BOX = 5
+_BETWEEN_TEASERS = timedelta(minutes=17)  # where a headline has no time of its own
 _STEP = 512
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a kind of site looks like: the template `data/{name}.html`, and what it does to texts.
+
+    `date` is a format of `day`, `month`, `year`, `weekday` and `clock` in `zone`.
+    """
+
+    name: str
+    zone: tzinfo
+    date: str
+    dateline: str
+    promotion: str
+    ending: str = ""
+
+
+REGIONAL = Layout(
+    name="regional",
+    zone=WIB,
+    date="{day} {month} {year}, {clock} WIB",
+    dateline="<strong>{place}</strong> - ",
+    promotion='<p><strong>Baca Juga: <a href="{url}">{title}</a></strong></p>',
+    ending="<p><strong>***</strong></p>",
+)
+PORTAL = Layout(
+    name="portal",
+    zone=WIB,
+    date="{weekday}, {day} {month} {year} | {clock} WIB",
+    dateline="<strong>{brand}, {place} -</strong> ",
+    promotion='<p class="baca">Baca Juga: <a href="{url}"><strong>{title}</strong></a></p>',
+    ending="<p>***</p>",
+)
+BROADSHEET = Layout(
+    name="broadsheet",
+    zone=UTC,
+    date="{day} {month} {year}, {clock} GMT",
+    dateline="<b>{place}</b> - ",
+    promotion='<p class="more"><b>Read also:</b> <a href="{url}">{title}</a></p>',
+)
+
+_USUAL = {"id": REGIONAL, "en": BROADSHEET}
 
 
 @dataclass(frozen=True)
@@ -34,6 +74,7 @@ class Link:
 
     title: str
     url: str
+    at: datetime | None = None
 
 
 def render(
@@ -44,17 +85,21 @@ def render(
     promoted: Sequence[Link] = (),
     related: Sequence[Link] = (),
     weight_bytes: int = 0,
+    layout: Layout | None = None,
+    part: int = 1,
 ) -> str:
-    """The page of `article` on `site` as HTML, with `url` as its canonical URL.
+    """Page `part` (1 to `article.parts`) of `article` on `site` as HTML, with its canonical `url`.
 
-    `promoted` are the "Baca Juga" lines of a regional page, `related` fills the boxes, newest
+    `promoted` are the lines between paragraphs ("Baca Juga"), `related` fills the boxes, newest
     first; where there are too few, headlines without an article stand in. A page lighter than
     `weight_bytes` is filled up to about that with what pages are heavy of: half of it scripts and
-    styles, half menus.
+    styles, half menus. Without a `layout` it is the usual one of the article's language.
     """
-    fields = _fields(article, site, url) | _furniture_fields(article, related)
-    fields["paragraphs"] = "\n".join(_paragraphs(article, _filled(promoted, article.language)))
-    template = _template(article.language)
+    layout = layout or _USUAL[article.language]
+    fields = _fields(article, site, url, layout)
+    fields |= _furniture_fields(article, related, layout) | _part_fields(article, url, part)
+    fields["paragraphs"] = "\n".join(_paragraphs(article, site, promoted, layout, part))
+    template = _template(layout.name)
     page = template.substitute(fields, head_padding="", body_padding="")
     missing = weight_bytes - len(page.encode())
     if missing <= 0:
@@ -64,14 +109,27 @@ def render(
     )
 
 
-def indonesian_date(at: datetime) -> str:
-    """A time as Indonesian sites write it: `22 Januari 2022, 16:57 WIB`."""
-    local = at.astimezone(WIB)
-    return f"{local.day} {_MONTHS[local.month - 1]} {local.year}, {local:%H:%M} WIB"
+def date(at: datetime, layout: Layout, language: str) -> str:
+    """A time as the sites of a layout write it, such as `22 Januari 2022, 16:57 WIB`."""
+    local = at.astimezone(layout.zone)
+    furniture = _furniture(language)
+    return layout.date.format(
+        day=local.day,
+        month=furniture["months"][local.month - 1],
+        year=local.year,
+        weekday=furniture["weekdays"][local.weekday()],
+        clock=f"{local:%H:%M}",
+    )
 
 
-def _fields(article: Article, site: str, url: str) -> dict[str, str]:
-    at = article.published_at
+def part_url(url: str, part: int) -> str:
+    """Where page `part` of the article at `url` is."""
+    return url if part == 1 else f"{url}?page={part}"
+
+
+def _fields(article: Article, site: str, url: str, layout: Layout) -> dict[str, str]:
+    at = article.published_at.astimezone(layout.zone)
+    section = article.section.replace("-", " ").title()
     texts = {
         "site": site,
         "url": url,
@@ -79,7 +137,7 @@ def _fields(article: Article, site: str, url: str) -> dict[str, str]:
         "summary": article.summary,
         "keywords": ", ".join(article.tags),
         "section": article.section,
-        "section_name": article.section.replace("-", " ").title(),
+        "section_name": section,
         "author": article.author,
         "author_slug": re.sub(r"\W+", "-", article.author.lower()),
         "editor": article.editor,
@@ -87,60 +145,115 @@ def _fields(article: Article, site: str, url: str) -> dict[str, str]:
         "slug": article.slug,
         "caption": article.caption,
         "credit": article.credit,
-        "date": indonesian_date(at) if article.language == "id" else f"{at:%d %B %Y, %H:%M} UTC",
-        "published": at.isoformat(),
+        "date": date(at, layout, article.language),
+        "published": at.isoformat(timespec="seconds"),
         "year": str(at.year),
     }
     return {name: escape(text) for name, text in texts.items()} | {
-        "json_ld": _json_ld(article, site, url)
+        "json_ld": _json_ld(_news_article(article, site, url, at)),
+        "breadcrumbs_json_ld": _json_ld(_breadcrumbs(article, url, section)),
     }
 
 
-def _json_ld(article: Article, site: str, url: str) -> str:
-    data = {
-        "@context": "https://schema.org",
+def _news_article(article: Article, site: str, url: str, at: datetime) -> dict[str, Any]:
+    return {
         "@type": "NewsArticle",
         "headline": article.title,
         "description": article.summary,
-        "datePublished": article.published_at.isoformat(),
+        "datePublished": at.isoformat(timespec="seconds"),
         "author": [{"@type": "Person", "name": article.author}],
+        "editor": {"@type": "Person", "name": article.editor},
         "publisher": {"@type": "Organization", "name": site},
         "mainEntityOfPage": url,
+        "articleSection": article.section,
+        "keywords": article.tags,
         "inLanguage": article.language,
     }
-    return json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
 
 
-def _furniture_fields(article: Article, related: Sequence[Link]) -> dict[str, str]:
-    sections = _furniture(article.language)["sections"]
-    links = list(islice(_filled(related, article.language), 2 * _IN_A_BOX))
+def _breadcrumbs(article: Article, url: str, section: str) -> dict[str, Any]:
+    home = urljoin(url, "/")
+    steps = [("Home", home), (section, home + article.section), (article.title, url)]
+    return {
+        "@type": "BreadcrumbList",
+        "itemListElement": [
+            {"@type": "ListItem", "position": position, "name": name, "item": item}
+            for position, (name, item) in enumerate(steps, start=1)
+        ],
+    }
+
+
+def _json_ld(data: Mapping[str, Any]) -> str:
+    document = {"@context": "https://schema.org", **data}
+    return json.dumps(document, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _furniture_fields(article: Article, related: Sequence[Link], layout: Layout) -> dict[str, str]:
+    language = article.language
+    links = list(islice(_filled(related, language), 2 * _IN_A_BOX))
     latest, popular = links[:_IN_A_BOX], links[_IN_A_BOX:]
     return {
-        "sections": _items((name, f"/{name.lower()}") for name in sections),
+        "sections": _items((name, f"/{name.lower()}") for name in _furniture(language)["sections"]),
         "tags": _items((tag, f"/tag/{tag.lower().replace(' ', '-')}") for tag in article.tags),
-        "latest": "\n".join(_teaser(link, article.published_at) for link in latest),
+        "latest": "\n".join(_teasers(latest, article, layout)),
         "popular": _items((link.title, link.url) for link in popular),
     }
 
 
-def _paragraphs(article: Article, promoted: Iterator[Link]) -> Iterator[str]:
-    first, *rest = article.paragraphs
-    yield f"<p><strong>{escape(article.dateline)}</strong> - {escape(first)}</p>"
-    for number, paragraph in enumerate(rest, start=2):
-        yield f"<p>{escape(paragraph)}</p>"
-        if article.language == "id" and number in _PROMOTED_AFTER:
-            link = next(promoted)
-            yield (
-                f'<p><strong>Baca Juga: <a href="{escape(link.url)}">{escape(link.title)}</a>'
-                "</strong></p>"
-            )
+def _part_fields(article: Article, url: str, part: int) -> dict[str, str]:
+    """How the pages of an article lead to each other: nothing where there is but one."""
+    if article.parts == 1:
+        return {"title_suffix": "", "part_links": "", "paging": ""}
+    words = _furniture(article.language)
+    neighbours = {"prev": part - 1, "next": part + 1}
+    links = [
+        f'<link rel="{name}" href="{escape(part_url(url, number))}">'
+        for name, number in neighbours.items()
+        if 1 <= number <= article.parts
+    ]
+    return {
+        "title_suffix": f" - {words['page']} {part}" if part > 1 else "",
+        "part_links": "\n".join(links),
+        "paging": _paging(article, url, part, str(words["page"]), str(words["next"])),
+    }
 
 
-def _teaser(link: Link, at: datetime) -> str:
-    return (
-        f'<div class="latest__item"><h4><a href="{escape(link.url)}">{escape(link.title)}</a></h4>'
-        f'<date class="latest__date">{indonesian_date(at)}</date></div>'
-    )
+def _paging(article: Article, url: str, part: int, page: str, following: str) -> str:
+    items = [f"<span>{page}</span>"]
+    for number in range(1, article.parts + 1):
+        link = f'<a href="{escape(part_url(url, number))}">{number}</a>'
+        items.append(f"<strong>{number}</strong>" if number == part else link)
+    if part < article.parts:
+        items.append(f'<a rel="next" href="{escape(part_url(url, part + 1))}">{following}</a>')
+    return f'<div class="paging paging--article">{" ".join(items)}</div>'
+
+
+def _paragraphs(
+    article: Article, site: str, promoted: Sequence[Link], layout: Layout, part: int
+) -> Iterator[str]:
+    links = islice(_filled(promoted, article.language), (part - 1) * len(_PROMOTED_AFTER), None)
+    for number, paragraph in enumerate(article.part(part), start=1):
+        opening = _dateline(article, site, layout) if (part, number) == (1, 1) else ""
+        yield f"<p>{opening}{escape(paragraph)}</p>"
+        if number in _PROMOTED_AFTER:
+            link = next(links)
+            yield layout.promotion.format(url=escape(link.url), title=escape(link.title))
+    if part == article.parts:
+        yield layout.ending
+
+
+def _dateline(article: Article, site: str, layout: Layout) -> str:
+    brand = f"{site.replace(' ', '').upper()}.COM"
+    return layout.dateline.format(brand=escape(brand), place=escape(article.dateline))
+
+
+def _teasers(links: Iterable[Link], article: Article, layout: Layout) -> Iterator[str]:
+    for number, link in enumerate(links, start=1):
+        at = link.at or article.published_at - number * _BETWEEN_TEASERS
+        yield (
+            f'<div class="latest__item"><h4><a href="{escape(link.url)}">{escape(link.title)}</a>'
+            f'</h4><date class="latest__date">{date(at, layout, article.language)}</date></div>'
+        )
 
 
 def _items(links: Iterable[tuple[str, str]]) -> str:
@@ -158,15 +271,15 @@ def _filled(links: Sequence[Link], language: str) -> Iterator[Link]:
 
 
 @cache
-def _furniture(language: str) -> Mapping[str, Sequence[str]]:
+def _furniture(language: str) -> Mapping[str, Any]:
     file = resources.files(__package__).joinpath("data", "furniture.toml")
-    furniture: Mapping[str, Sequence[str]] = tomllib.loads(file.read_text("utf-8"))[language]
+    furniture: Mapping[str, Any] = tomllib.loads(file.read_text("utf-8"))[language]
     return furniture
 
 
 @cache
-def _template(language: str) -> Template:
-    file = resources.files(__package__).joinpath("data", _TEMPLATES[language])
+def _template(layout: str) -> Template:
+    file = resources.files(__package__).joinpath("data", f"{layout}.html")
     return Template(file.read_text("utf-8"))
 
 

@@ -48,9 +48,8 @@ def create(
     # In one order everywhere, or two polls that list the same articles wait for each other.
     values = [{"url_key": key, **rows[key]} for key in sorted(rows)]
     connection.execute(insert_new(connection, models.Article), values)
-    _unsilence(
-        connection, sorted(keys[o.feed.id, o.entry.identity] for o in listed if not o.silent)
-    )
+    loud = {keys[one.feed.id, one.entry.identity] for one in listed if not one.silent}
+    _unsilence(connection, sorted(loud))
     ids: dict[str, int] = {}
     for start in range(0, len(values), _VARIABLES):
         part = [row["url_key"] for row in values[start : start + _VARIABLES]]
