@@ -18,9 +18,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -112,7 +113,7 @@ async def check(runner: str | None, *, build: bool) -> int:
         stack = Stack(runner, Path(name))
         await stack.write_project()
         if build:
-            with_timing(f"image built in {await timed(stack.build()):.0f} s")
+            say(f"image built in {await timed(stack.build()):.0f} s")
         try:
             await walk(stack)
         except BaseException:
@@ -130,7 +131,7 @@ async def walk(stack: "Stack") -> None:
 
     started_at = time.monotonic()
     await stack.up()
-    with_timing(f"up, all healthy: {time.monotonic() - started_at:.1f} s")
+    say(f"up, all healthy: {time.monotonic() - started_at:.1f} s")
     if (seen := await stack.python("control", CONFINEMENT)) != CONFINED:
         raise CheckError(f"control is not confined: {seen!r}")
     gateway = (await stack.python("io", GATEWAY)).strip()
@@ -141,34 +142,35 @@ async def walk(stack: "Stack") -> None:
         press.publish(2)
         await press.until(lambda: press.ledger.arrivals, "a first alert")
         now = time.monotonic()
-        with_timing(f"up to first alert: {now - started_at:.1f} s ({now - added_at:.1f} s of it "
+        say(f"up to first alert: {now - started_at:.1f} s ({now - added_at:.1f} s of it "
                     "from the feeds' adding)")  # fmt: skip
 
         async with press.going_on(6):
             seconds = await timed(stack.up("--scale", "cpu=4", "--scale", "io=2"))
-            with_timing(f"--scale cpu=4 --scale io=2: {seconds:.1f} s")
+            say(f"--scale cpu=4 --scale io=2: {seconds:.1f} s")
         async with press.going_on(4):
             seconds = await timed(kill_and_wait(stack, "io"))
-            with_timing(f"an io worker, killed -9, healthy again: {seconds:.1f} s")
+            say(f"an io worker, killed -9, healthy again: {seconds:.1f} s")
         await press.until(press.is_all_told, "an alert for each story", seconds=60)
 
-        with_timing(f"stop: {await timed(stack.compose('stop')):.1f} s")
+        say(f"stop: {await timed(stack.compose('stop')):.1f} s")
+        before = len(press.ledger.arrivals)
         press.publish(2)
-        started_at = time.monotonic()
+        again_at = datetime.now(UTC)
         await asyncio.gather(stack.up(), press.until(press.is_all_told, "the alerts", seconds=120))
-        first_at = press.ledger.arrivals[-2].alert.received_at.timestamp()
-        seconds = first_at - (time.time() - (time.monotonic() - started_at))
-        with_timing(f"up again to first alert: {seconds:.1f} s")
+        first = press.ledger.arrivals[before].alert
+        seconds = (first.received_at - again_at).total_seconds()
+        say(f"started again, to first alert: {seconds:.1f} s")
 
         press.publish(None)
         await press.until(press.is_all_told, "an alert for each story", seconds=60)
         await asyncio.sleep(SETTLE_SECONDS)
-        with_timing(f"down: {await timed(stack.compose('down', '--volumes')):.1f} s")
+        say(f"down: {await timed(stack.compose('down', '--volumes')):.1f} s")
         await press.until(press.is_all_told, "no alert but those")
         press.report()
 
 
-def with_timing(text: str) -> None:
+def say(text: str) -> None:
     print(f"stack: {text}", flush=True)
 
 
@@ -353,7 +355,7 @@ class Press:
 
     def report(self) -> None:
         publications = len(self.newsroom.publications)
-        with_timing(
+        say(
             f"{self.stories} stories in {publications} articles, {len(self.ledger.arrivals)} "
             f"alerts, {self.receiver.repeats} of them delivered again; publication to alert "
             f"{self.ledger.latency_seconds(0.5):.1f} s (median)"
@@ -369,8 +371,16 @@ class Press:
         self.stories += step.act == "publish"
 
     def _refuse_problems(self) -> None:
-        if problems := [*self.receiver.problems, *self.ledger.problems]:
+        problems = [*self.receiver.problems, *self.ledger.problems, *self._without_page()]
+        if problems:
             raise CheckError(problems[0])
+
+    def _without_page(self) -> Iterator[str]:
+        # A service that cannot reach the sites at all would alert all the same.
+        for arrival in self.ledger.arrivals:
+            for degradation in arrival.alert.data["article"]["degradations"]:
+                if degradation["stage"] == "fetch":
+                    yield f"{arrival.publication.url}: alerted without its page: {degradation}"
 
 
 if __name__ == "__main__":

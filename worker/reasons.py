@@ -55,5 +55,4 @@ class Reason(StrEnum):
     NO_ENGINE = "no_engine", "no translation engine is set up for this language pair"
 
     # Deliveries.
-    NOT_ACCEPTED = "not_accepted", "every attempt of the retry schedule failed"
     ENDPOINT_DISABLED = "endpoint_disabled", "the endpoint was disabled or removed"

@@ -24,7 +24,7 @@ from worker.http import Client, Response
 from worker.language import translate as translation
 from worker.settings import Settings, Stage
 from worker.store import articles as article_statements
-from worker.store import claims, pages, processes
+from worker.store import claims, pages, processes, tallies
 from worker.store import feeds as feed_statements
 from worker.store import stories as story_statements
 from worker.store import webhooks as webhook_statements
@@ -129,6 +129,7 @@ def sweep() -> None:
     my.wakes.taken("sweep")
     dropped = pages.maintain(my.engine, timedelta(days=my.settings.retention.pages_days))
     forgotten = processes.forget(my.engine)
+    tallies.forget(my.engine)
     if dropped or forgotten:
         log.info("swept", pages=dropped, processes=forgotten)
 
@@ -194,7 +195,7 @@ def process() -> None:
         with logs.bind(article=row["id"]):
             source = sources[row["id"]]
             if row["expiries"] >= MAX_EXPIRIES:
-                outcome = language.crashed(source)
+                outcome = language.crashed(source, my.settings)
             else:
                 outcome = language.process(source, my.settings)
             log.info("processed", language=outcome.language, words=outcome.article.word_count,

@@ -41,7 +41,8 @@ class Demo:
 
     def row(self, name: str) -> str:
         """The value of a row of the closing table."""
-        (line,) = [line for line in self.out.splitlines() if name in line and line.startswith("│")]
+        table = self.out.rpartition("\nkabar demo")[2].splitlines()
+        (line,) = [line for line in table if name in line and line.startswith("│")]
         return line.strip("│ ").rpartition("│")[2].strip()
 
     def living(self) -> list[psutil.Process]:

@@ -155,10 +155,13 @@ class TestNextStage:
 
 
 class TestCrashed:
-    def test_is_published_from_the_feed_untouched_by_parser_and_model(self) -> None:
+    @pytest.mark.parametrize(("target", "stage"), [("en", "translate"), ("id", "publish")])
+    def test_is_told_from_the_feed_untouched_by_parser_and_model(
+        self, make_settings: MakeSettings, target: str, stage: str
+    ) -> None:
         poisonous = source([PAGE], summary=f"{SUMMARY} &quot;{'kata ' * 500}")
-        outcome = crashed(poisonous)
-        assert (outcome.next_stage, outcome.reason) == ("publish", Reason.CRASHED)
+        outcome = crashed(poisonous, make_settings(translate={"targets": [target]}))
+        assert (outcome.next_stage, outcome.reason) == (stage, Reason.CRASHED)
         assert outcome.detail == Reason.CRASHED.text
         assert outcome.article.title == "Jembatan lama dibuka lagi"
         assert outcome.article.text.startswith(
@@ -172,19 +175,21 @@ class TestCrashed:
     def test_needs_neither_extractor_nor_model(self) -> None:
         script = (
             "import sys; from worker.language import FeedText, Source, crashed\n"
+            "from worker.settings import Settings\n"
             "text = FeedText('title', '<p>text', '', (), None, 'id')\n"
-            "print(crashed(Source(7, None, None, text, ())).article.text)\n"
+            "print(crashed(Source(7, None, None, text, ()), Settings()).article.text)\n"
             "print(*({'trafilatura', 'py3langid', 'numpy'} & sys.modules.keys()))"
         )
         command = [sys.executable, "-c", script]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
         assert done.stdout == "text\n\n"
 
-    def test_without_a_summary_the_content_serves(self) -> None:
-        assert crashed(source(summary="", content="<p>x</p>")).article.text == "x"
+    def test_without_a_summary_the_content_serves(self, make_settings: MakeSettings) -> None:
+        outcome = crashed(source(summary="", content="<p>x</p>"), make_settings())
+        assert outcome.article.text == "x"
 
-    def test_without_any_text(self) -> None:
-        outcome = crashed(source(summary=""))
+    def test_without_any_text(self, make_settings: MakeSettings) -> None:
+        outcome = crashed(source(summary=""), make_settings())
         assert (outcome.article.text, outcome.summary) == ("", None)
 
 
@@ -205,7 +210,8 @@ def test_models_are_loaded_at_once() -> None:
 )  # fmt: skip
 def test_whatever_the_feed_says_there_is_an_article(text: str) -> None:
     told = source(title=text, summary=text, content=text)
-    for outcome in (process(told, Settings.model_construct(**_DEFAULTS)), crashed(told)):
+    settings = Settings.model_construct(**_DEFAULTS)
+    for outcome in (process(told, settings), crashed(told, settings)):
         assert outcome.article.title == text
         outcome.article.text.encode()
 

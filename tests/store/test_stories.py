@@ -18,6 +18,7 @@ from tests.store.rows import (
     row,
     rows,
 )
+from worker.reasons import Reason
 from worker.settings import Settings
 from worker.store import open_engine, stories, webhooks
 from worker.store.claims import claim
@@ -178,7 +179,7 @@ class TestFailure:
         poison = add_article(engine, "publish", expiries=3)
         good = add_article(engine, "publish")
         published = publish(engine)
-        assert Published(poison, "failed", None) in published
+        assert Published(poison, "failed", None, Reason.CRASHED) in published
         article = row(engine, Article, id=poison)
         assert (article["stage"], article["reason"], article["story_id"]) == (
             "failed",

@@ -53,7 +53,7 @@ PORTAL = Layout(
     name="portal",
     zone=WIB,
     date="{weekday}, {day} {month} {year} | {clock} WIB",
-    dateline="<strong>{brand}, {place} -</strong> ",
+    dateline="<strong>{site}, {place} -</strong> ",
     promotion='<p class="baca">Baca Juga: <a href="{url}"><strong>{title}</strong></a></p>',
     ending="<p>***</p>",
 )
@@ -243,8 +243,7 @@ def _paragraphs(
 
 
 def _dateline(article: Article, site: str, layout: Layout) -> str:
-    brand = f"{site.replace(' ', '').upper()}.COM"
-    return layout.dateline.format(brand=escape(brand), place=escape(article.dateline))
+    return layout.dateline.format(site=escape(site.upper()), place=escape(article.dateline))
 
 
 def _teasers(links: Iterable[Link], article: Article, layout: Layout) -> Iterator[str]:

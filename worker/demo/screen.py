@@ -1,11 +1,12 @@
-"""What the demo shows: each alert as it comes, and a closing table."""
+"""What the demo shows: each alert as it comes, a line while it waits, and a closing table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
-from rich.padding import Padding
+from rich.console import Console, Group
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from worker.demo.newsroom import Publication
 from worker.demo.receiver import Receiver
 
 _ACTS = {"publish": "published", "repeat": "repeated on another site", "update": "updated"}
+_WIDEST = 100  # columns of an alert: longer lines are hard to read
 
 
 class Screen:
@@ -32,16 +34,25 @@ class Screen:
         """What the newsroom has just done."""
         self.say(f"{_ACTS[step.act]}: {step.article.title}")
 
+    def progress(self, state: Callable[[], str]) -> AbstractContextManager[object]:
+        """On a terminal, keep what `state` says in the last line while the context is entered."""
+        # Asked of the file too: FORCE_COLOR makes any file a terminal in rich's eyes.
+        if not (self._out.is_interactive and self._out.file.isatty()):
+            return nullcontext()
+        from rich.status import Status  # only where it is shown
+
+        return Status(_Line(state), console=self._out, refresh_per_second=4)
+
     def alert(self, arrival: Arrival) -> None:
         """An alert that has come and was verified."""
-        story = arrival.alert.data["story"]
-        publisher = arrival.alert.data["article"].get("publisher") or "unknown publisher"
-        facts = f"{publisher} · {story.get('language') or '?'} · {arrival.latency_seconds:.1f} s"
-        self._out.print(Text.assemble(("● ", "green"), (str(story["title"]), "bold")))
-        if story.get("summary"):
-            self._out.print(_indented(str(story["summary"])))
-        self._out.print(_indented(facts, style="cyan"))
-        self._out.print()
+        panel = Panel(
+            Group(*_parts(arrival)),
+            title=Text("● new story"),
+            title_align="left",
+            border_style="green",
+            width=min(self._out.width, _WIDEST),
+        )
+        self._out.print(panel)
 
     def closing(
         self,
@@ -66,8 +77,40 @@ class Screen:
             self._err.print(Text(f"kabar: demo: {reason}"))
 
 
-def _indented(text: str, style: str = "") -> Padding:
-    return Padding(Text(text, style=style), (0, 0, 0, 2), expand=False)
+class _Line:
+    """A text that is asked for each time it is drawn, on one line however narrow."""
+
+    def __init__(self, state: Callable[[], str]) -> None:
+        self._state = state
+
+    def __rich__(self) -> Text:
+        return Text(self._state(), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def _parts(arrival: Arrival) -> Iterator[Text | Table]:
+    story = arrival.alert.data["story"]
+    yield Text(str(story.get("title")), style="bold")
+    for translation in (story.get("translations") or {}).values():
+        if title := (translation or {}).get("title"):
+            yield Text(str(title), style="italic")
+    if summary := story.get("summary"):
+        yield Text(f"\n{summary}")
+    yield Text()
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(arrival):
+        facts.add_row(Text(name, style="dim"), Text(value, style="cyan"))
+    yield facts
+
+
+def _facts(arrival: Arrival) -> Iterator[tuple[str, str]]:
+    data: Mapping[str, Any] = arrival.alert.data
+    yield "publisher", str(data["article"].get("publisher") or "unknown")
+    if credited := data["article"].get("credited_sources"):
+        yield "source", ", ".join(map(str, credited))
+    if published := data["story"].get("published_at"):
+        local = datetime.fromisoformat(published).astimezone()
+        yield "published", f"{local:%Y-%m-%d %H:%M:%S %Z}"
+    yield "latency", f"{arrival.latency_seconds:.1f} s"
 
 
 def _rows(

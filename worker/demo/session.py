@@ -102,13 +102,15 @@ class _Session:
         self._screen = screen
         self._ledger = Ledger(lambda: newsroom.publications)
         self._ready_at: datetime | None = None
+        self._began_at = datetime.now(UTC)
+        self._doing = "starting"
 
     async def run(self, signals: _Signals) -> int:
         """Returns the exit code, after the service and all it has started have ended."""
         reason = None
         try:
-            async with _stopped_at_the_end(self._service):
-                await _first(self._play(), self._show_alerts(), _raise_when(signals.asked))
+            with self._screen.progress(self._progress):
+                await self._run(signals)
         except _Interrupted:
             reason = "interrupted" if self._options.exit_after else None
         except TimeoutError:
@@ -117,12 +119,20 @@ class _Session:
             reason = str(error)
         return self._close(reason)
 
+    async def _run(self, signals: _Signals) -> None:
+        async with _stopped_at_the_end(self._service):
+            try:
+                await _first(self._play(), self._show_alerts(), _raise_when(signals.asked))
+            finally:
+                self._doing = "stopping"
+
     async def _play(self) -> None:
         seconds = self._options.deadline_seconds if self._options.exit_after else None
         async with asyncio.timeout(seconds):
             self._screen.say("starting kabar up …")
             await self._service.start()
             self._ready_at = datetime.now(UTC)
+            self._doing = "waiting for alerts"
             await _first(self._publish_and_wait(), self._service.watch())
 
     async def _publish_and_wait(self) -> None:
@@ -159,6 +169,16 @@ class _Session:
                 self._screen.alert(arrival)
             if self._options.exit_after and self._problems():
                 raise _FailedError(self._problems()[0])
+
+    def _progress(self) -> str:
+        stories = sum(item.repeats is None for item in self._newsroom.publications)
+        alerts = len(self._ledger.arrivals)
+        if self._options.stories:
+            alerted = f"{alerts} of {self._options.stories} stories alerted"
+        else:
+            alerted = f"{alerts} stories alerted"
+        seconds = (datetime.now(UTC) - self._began_at).seconds
+        return f"{self._doing}: {alerted}, {stories - alerts} on their way, {seconds} s"
 
     def _missing(self) -> str:
         alerts, stories = len(self._ledger.arrivals), self._options.stories

@@ -24,7 +24,7 @@ def identify(text: str, declared: str | None = None) -> str | None:
     `declared` is the tag that the page or feed gives itself.
     """
     sample = " ".join(text[:_CHARACTERS].split())
-    prior = declared.split("-")[0].split("_")[0].lower() if declared else None
+    prior = primary(declared)
     if not any(character.isalpha() for character in sample):
         return None
     ranked = _identifier().rank(sample)[:3]
@@ -34,6 +34,11 @@ def identify(text: str, declared: str | None = None) -> str | None:
     if prior and (prior in {language for language, _ in ranked} or _are_confused(prior, best)):
         return prior
     return str(best) if probability >= _LIKELY else None
+
+
+def primary(tag: str | None) -> str | None:
+    """The language of a tag such as `id-ID` or `en_US`."""
+    return tag.replace("_", "-").partition("-")[0].lower() if tag else None
 
 
 @cache

@@ -11,7 +11,7 @@ import lxml.html
 from lxml.etree import ParserError, strip_elements
 
 from worker.articles import CleanArticle, ExtractionError, Page, extract
-from worker.language.identify import identify
+from worker.language.identify import identify, primary
 from worker.language.summarize import Summary, summarize
 from worker.reasons import Reason
 from worker.settings import ProcessSettings, Settings
@@ -82,19 +82,21 @@ def process(source: Source, settings: Settings) -> ProcessOutcome:
         return _outcome(source, _from_feed(source), settings, error.reason, error.detail)
 
 
-def crashed(source: Source) -> ProcessOutcome:
+def crashed(source: Source, settings: Settings) -> ProcessOutcome:
     """The outcome for an article that took its process down, time and again.
 
-    The culprit may be the feed's text as well as the page: neither parser nor model sees it again.
+    The culprit may be the feed's text as well as the page: neither the parser nor the identifier
+    sees it again.
     """
+    language = primary(source.feed.language)
     text = source.feed.summary or source.feed.content
     text = " ".join(html.unescape(_TAG.sub(" ", text)).split())[:_UNPARSED]
     return ProcessOutcome(
         article_id=source.article_id,
-        next_stage="publish",
+        next_stage=_next_stage(language, settings),
         article=CleanArticle(source.feed.title, text, source.feed.authors, source.feed.publisher),
         published_at=source.published_at,
-        language=source.feed.language,
+        language=language,
         summary=Summary(text, "feed") if text else None,
         reason=Reason.CRASHED,
         detail=Reason.CRASHED.text,
@@ -120,10 +122,9 @@ def _outcome(
 ) -> ProcessOutcome:
     title = source.feed.title or article.title  # a page's own often names the site too
     language = identify(f"{title}\n{article.text}", article.language or source.feed.language)
-    needs_translation = any(target != language for target in settings.translate.targets)
     return ProcessOutcome(
         article_id=source.article_id,
-        next_stage="translate" if needs_translation else "publish",
+        next_stage=_next_stage(language, settings),
         article=replace(article, title=title),
         published_at=source.published_at or article.published_at,
         language=language,
@@ -131,6 +132,11 @@ def _outcome(
         reason=reason,
         detail=detail,
     )
+
+
+def _next_stage(language: str | None, settings: Settings) -> Literal["translate", "publish"]:
+    is_read = all(target == language for target in settings.translate.targets)
+    return "publish" if is_read else "translate"
 
 
 def _plain(text: str) -> str:

@@ -1,20 +1,20 @@
 """Statements of the rooms `articles` and `language`: an article's way from entry to readable."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 
-from worker.articles import Article, FetchOutcome
+from worker.articles import Article, FetchOutcome, Page
 from worker.feeds import Entry, Feed
 from worker.language import FeedText, ProcessOutcome, Source
 from worker.language.translate import Texts, TranslateOutcome
 from worker.reasons import Reason
 from worker.settings import Stage
-from worker.store import models, pages
+from worker.store import models, pages, tallies
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import reading, writing
@@ -93,23 +93,7 @@ def to_fetch(row: RowMapping) -> Article:
 
 def save_fetched(engine: Engine, claim: Claim, outcomes: Iterable[FetchOutcome]) -> None:
     """Execute fetch outcomes in one transaction."""
-    rows = {row["id"]: row for row in claim.rows}
-    outcomes = list(outcomes)
-    # Before the transaction, since on SQLite every writer waits for it.
-    packed = {outcome.article_id: pages.pack(outcome.page) for outcome in outcomes if outcome.page}
-    with writing(engine) as connection:
-        for outcome in outcomes:
-            row = rows[outcome.article_id]
-            values = _after(row, "fetch", claim.now, outcome.result, outcome.reason, outcome.detail)
-            if outcome.result == "retry":
-                # Not degraded yet, and the count of tries goes on.
-                values |= {"attempts": row["attempts"], "degradations": row["degradations"]}
-            else:
-                values["stage"] = "process"
-            values["due_at"] = outcome.due_at
-            held = finish(connection, "fetch", row["id"], claim.token, values)
-            if held and row["id"] in packed:
-                pages.save(connection, row["id"], [packed[row["id"]]])
+    _execute(engine, claim, [_fetched(outcome) for outcome in outcomes])
 
 
 def sources(engine: Engine, claim: Claim) -> list[Source]:
@@ -131,16 +115,7 @@ def sources(engine: Engine, claim: Claim) -> list[Source]:
 
 def save_processed(engine: Engine, claim: Claim, outcomes: Iterable[ProcessOutcome]) -> None:
     """Execute process outcomes in one transaction."""
-    rows = {row["id"]: row for row in claim.rows}
-    with writing(engine) as connection:
-        for outcome in outcomes:
-            row = rows[outcome.article_id]
-            values = _after(
-                row, "process", claim.now,
-                "degraded" if outcome.reason else "processed", outcome.reason, outcome.detail,
-            )  # fmt: skip
-            values |= _readable(outcome, row)
-            finish(connection, "process", row["id"], claim.token, values)
+    _execute(engine, claim, [_processed(outcome) for outcome in outcomes])
 
 
 def to_translate(row: RowMapping) -> Texts:
@@ -150,19 +125,7 @@ def to_translate(row: RowMapping) -> Texts:
 
 def save_translated(engine: Engine, claim: Claim, outcomes: Iterable[TranslateOutcome]) -> None:
     """Execute translate outcomes in one transaction."""
-    rows = {row["id"]: row for row in claim.rows}
-    with writing(engine) as connection:
-        for outcome in outcomes:
-            row = rows[outcome.article_id]
-            detail = outcome.reason.text if outcome.reason else ""
-            values = _after(row, "translate", claim.now, outcome.status, outcome.reason, detail)
-            values |= {
-                "stage": "publish",
-                "due_at": outcome.due_at,
-                "translations": _translations(outcome),
-                "translation_status": outcome.status,
-            }
-            finish(connection, "translate", row["id"], claim.token, values)
+    _execute(engine, claim, [_translated(outcome) for outcome in outcomes])
 
 
 def step(
@@ -179,6 +142,84 @@ def step(
         "detail": detail or None,
     }
     return {name: value for name, value in line.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What an outcome does to its article's row; `values` is given the row as it was claimed."""
+
+    article_id: int
+    outcome: str
+    reason: Reason | None
+    detail: str
+    values: Callable[[RowMapping], dict[str, Any]]
+    page: Page | None = None
+
+
+def _execute(engine: Engine, claim: Claim, changes: Sequence[_Change]) -> None:
+    rows = {row["id"]: row for row in claim.rows}
+    # Before the transaction, since on SQLite every writer waits for it.
+    packed = {change.article_id: pages.pack(change.page) for change in changes if change.page}
+    held = []
+    with writing(engine) as connection:
+        for change in changes:
+            row = rows[change.article_id]
+            values = _after(row, claim, change) | change.values(row)
+            if finish(connection, claim.stage, change.article_id, claim.token, values):
+                held.append((change.outcome, change.reason))
+                if change.article_id in packed:
+                    pages.save(connection, change.article_id, [packed[change.article_id]])
+        tallies.add(connection, claim.stage, claim.now, held)
+
+
+def _after(row: RowMapping, claim: Claim, change: _Change) -> dict[str, Any]:
+    line = step(
+        claim.stage, claim.now, row["attempts"], change.outcome, change.reason, change.detail
+    )
+    values: dict[str, Any] = {"history": [*row["history"], line]}
+    if change.reason:
+        degradation = {
+            "stage": claim.stage,
+            "reason": change.reason,
+            "detail": change.detail or None,
+        }
+        values["degradations"] = [*row["degradations"], degradation]
+    return values
+
+
+def _fetched(outcome: FetchOutcome) -> _Change:
+    def values(row: RowMapping) -> dict[str, Any]:
+        if outcome.result == "retry":
+            # Not degraded yet, and the count of tries goes on.
+            kept = {name: row[name] for name in ("attempts", "degradations")}
+            return {**kept, "due_at": outcome.due_at}
+        return {"stage": "process", "due_at": outcome.due_at}
+
+    return _Change(
+        outcome.article_id, outcome.result, outcome.reason, outcome.detail, values, outcome.page
+    )
+
+
+def _processed(outcome: ProcessOutcome) -> _Change:
+    result = "degraded" if outcome.reason else "processed"
+    return _Change(
+        outcome.article_id,
+        result,
+        outcome.reason,
+        outcome.detail,
+        lambda row: _readable(outcome, row),
+    )
+
+
+def _translated(outcome: TranslateOutcome) -> _Change:
+    values = {
+        "stage": "publish",
+        "due_at": outcome.due_at,
+        "translations": _translations(outcome),
+        "translation_status": outcome.status,
+    }
+    detail = outcome.reason.text if outcome.reason else ""
+    return _Change(outcome.article_id, outcome.status, outcome.reason, detail, lambda _row: values)
 
 
 def _key(feed: Feed, entry: Entry) -> str:
@@ -233,17 +274,6 @@ def _feeds(connection: Connection, ids: set[int | None]) -> dict[int, RowMapping
         )
     ).mappings()
     return {row["id"]: row for row in rows}
-
-
-def _after(
-    row: RowMapping, stage: Stage, now: datetime, outcome: str, reason: Reason | None, detail: str
-) -> dict[str, Any]:
-    line = step(stage, now, row["attempts"], outcome, reason, detail)
-    values: dict[str, Any] = {"history": [*row["history"], line]}
-    if reason:
-        degradation = {"stage": stage, "reason": reason, "detail": detail or None}
-        values["degradations"] = [*row["degradations"], degradation]
-    return values
 
 
 def _is_degraded(row: RowMapping, stage: Stage) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, upd
 
 from worker.feeds import Entry, Feed, PollOutcome
 from worker.settings import Settings
-from worker.store import articles, models
+from worker.store import articles, models, tallies
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import StoreError, open_engine, read_now, reading, writing
@@ -154,6 +154,7 @@ def save(
         for each in news:
             _insert(connection, each, ids, claim.now)
         _revise(connection, [change for each in news for change in each.changed], claim.now)
+        tallies.add(connection, "poll", claim.now, [(o.result, o.reason) for o in held])
     return len(ids)
 
 

@@ -120,6 +120,7 @@ class Feed(Work, Base):
     site_url: Mapped[str | None]
     language: Mapped[str | None] = mapped_column(String(35))
     interval_seconds: Mapped[float | None]
+    declared: Mapped[bool] = mapped_column(server_default=text("false"))
     etag: Mapped[str | None]
     last_modified: Mapped[str | None]
     body_hash: Mapped[str | None] = mapped_column(String(64))
@@ -323,6 +324,30 @@ class Host(Base):
     time_zone: Mapped[str | None]
     languages: Mapped[dict[str, Any] | None]
     furniture: Mapped[dict[str, Any] | None]
+
+
+class Tally(Base):
+    """How many outcomes of one kind a group had; see `tallies`."""
+
+    __tablename__ = "tallies"
+    __table_args__ = (Index("ix_tallies_at", "at"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    at: Mapped[datetime]
+    stage: Mapped[str] = mapped_column(String(16))
+    outcome: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(32))
+    number: Mapped[int]
+
+
+class File(Base):
+    """A declarative file that was read into the store, known by the digest of its content."""
+
+    __tablename__ = "files"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    applied_at: Mapped[datetime]
 
 
 class Process(Base):

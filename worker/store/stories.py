@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, text, update
 
 from worker.reasons import Reason
-from worker.store import models
+from worker.store import models, tallies
 from worker.store.articles import step
 from worker.store.claims import MAX_EXPIRIES, Claim, finish
 from worker.store.dialects import insert_new
@@ -26,6 +26,7 @@ class Published:
     article_id: int
     result: Literal["opened", "joined", "failed"]
     story_id: int | None
+    reason: Reason | None = None
 
 
 def publish(engine: Engine, claim: Claim) -> list[Published]:
@@ -48,7 +49,9 @@ def publish(engine: Engine, claim: Claim) -> list[Published]:
             else:
                 feed = feeds.get(row["feed_id"])
                 published.append(_publish(connection, row, claim, endpoints, feed))
-    return [one for one in published if one]
+        held = [one for one in published if one]
+        tallies.add(connection, "publish", claim.now, [(one.result, one.reason) for one in held])
+    return held
 
 
 def listing(engine: Engine, limit: int) -> list[dict[str, Any]]:
@@ -184,7 +187,7 @@ def _fail(connection: Connection, row: RowMapping, claim: Claim) -> Published | 
         "history": [*row["history"], line],
     }
     held = finish(connection, "publish", row["id"], claim.token, values)
-    return Published(row["id"], "failed", None) if held else None
+    return Published(row["id"], "failed", None, Reason.CRASHED) if held else None
 
 
 def _facts(row: RowMapping, story_id: int, feed: RowMapping | None) -> StoryFacts:

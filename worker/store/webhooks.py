@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from worker.reasons import Reason
-from worker.store import models
+from worker.store import models, tallies
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import read_now, reading, writing
@@ -181,6 +181,7 @@ def record(
                     ended_at=None if outcome.state == "pending" else now,
                 )
             )
+        tallies.add(connection, "deliver", now, [(o.state, o.reason) for o in outcomes])
         if any(outcome.endpoint_gone for outcome in outcomes):
             connection.execute(
                 update(models.Endpoint)

@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("site_url", sa.Text(), nullable=True),
         sa.Column("language", sa.String(length=35), nullable=True),
         sa.Column("interval_seconds", sa.Double(), nullable=True),
+        sa.Column("declared", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("etag", sa.Text(), nullable=True),
         sa.Column("last_modified", sa.Text(), nullable=True),
         sa.Column("body_hash", sa.String(length=64), nullable=True),
@@ -252,6 +253,24 @@ def upgrade() -> None:
         sa.UniqueConstraint("delivery_id", "number", name=op.f("uq_attempts_delivery_id_number")),
     )
     # ### end Alembic commands ###
+    op.create_table(
+        "tallies",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("at", Time, nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=True),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tallies")),
+    )
+    op.create_index("ix_tallies_at", "tallies", ["at"])
+    op.create_table(
+        "files",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("applied_at", Time, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_files")),
+    )
     op.create_table(
         "story_keys",
         sa.Column("key", sa.String(length=64), nullable=False),
