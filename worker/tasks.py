@@ -20,6 +20,7 @@ from sqlalchemy import Engine, RowMapping
 
 from worker import articles, feeds, language, logs, store, webhooks
 from worker.broker import redis_url
+from worker.errors import KabarError
 from worker.http import Client, Response
 from worker.language import translate as translation
 from worker.settings import Settings, Stage
@@ -118,8 +119,27 @@ def dispatch() -> None:
     """Wake each stage in which something is due; ticked by beat."""
     my = context()
     my.wakes.taken("dispatch")
+    _apply_feeds_file(my)
     for stage in claims.due_stages(my.engine):
         my.wakes.wake(stage)
+
+
+_complained_of: str | None = None
+
+
+def _apply_feeds_file(my: Context) -> None:
+    """Reload the feeds file when it changed; of one that cannot be understood, complain once."""
+    global _complained_of  # noqa: PLW0603
+    try:
+        change = feed_statements.apply_file(my.engine, my.settings.feeds_file)
+        _complained_of = None
+    except KabarError as error:
+        if str(error) != _complained_of:
+            log.error("the feeds file does not count", error=str(error))  # noqa: TRY400
+        _complained_of = str(error)
+        return
+    if change:
+        log.info("feeds file applied", added=change.added, paused=change.paused)
 
 
 @shared_task(name="kabar.sweep", ignore_result=True)

@@ -104,18 +104,3 @@ def test_an_article_depends_on_seed_and_index_only() -> None:
     alone = generator.article(9, 5, language="en", site=1, published_at=series[5].published_at)
     assert alone == series[5]
     assert next(generator.articles(10)).title != series[0].title
-
-
-def test_the_written_articles_are_long_enough_and_in_both_languages() -> None:
-    assert [article.language for article in written()] == ["id", "en"]
-    for article in written():
-        assert article.words >= 250
-        assert py3langid.classify(" ".join(article.paragraphs))[0] == article.language
-
-
-def test_a_revision_changes_one_paragraph() -> None:
-    for article in written():
-        revised = article.revised()
-        assert revised.paragraphs[:-1] == article.paragraphs[:-1]
-        assert revised.paragraphs[-1] != article.paragraphs[-1]
-        assert (revised.slug, revised.title) == (article.slug, article.title)

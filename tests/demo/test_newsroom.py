@@ -2,15 +2,22 @@ import asyncio
 import itertools
 import socket
 from collections.abc import Awaitable, Callable
+from collections import Counter
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import aiohttp
 import feedparser
 import pytest
+from lxml import html
 
-from worker.demo import generator, newsroom
+from worker import feeds
+from worker.articles import Page, extract
+from worker.demo import generator, newsroom, pages
+from worker.demo.agenda import agenda
 from worker.demo.article import written
 from worker.demo.newsroom import FEED_ITEMS, Newsroom
+from worker.stories import content_hash
 
 Visit = Callable[[Newsroom, aiohttp.ClientSession], Awaitable[None]]
 
@@ -51,7 +58,7 @@ def test_without_addresses_of_their_own_sites_have_ports(monkeypatch: pytest.Mon
     async def visit(room: Newsroom, client: aiohttp.ClientSession) -> None:
         assert {urlsplit(url).hostname for url in room.feed_urls} == {"127.0.0.1"}
         assert len({urlsplit(url).port for url in room.feed_urls}) == len(room.sites)
-        publications = [room.publish(article) for article in written()]
+        publications = [room.publish(article) for article in written()[:3]]
         for publication in publications:
             feed = await items(client, room.feed_urls[publication.site])
             assert [item.link for item in feed] == [publication.url]
@@ -61,7 +68,7 @@ def test_without_addresses_of_their_own_sites_have_ports(monkeypatch: pytest.Mon
 
 def test_a_published_article_is_in_the_feed_and_on_its_page() -> None:
     async def visit(room: Newsroom, client: aiohttp.ClientSession) -> None:
-        for article in written():
+        for article in written()[:3]:
             publication = room.publish(article)
             (item,) = await items(client, room.feed_urls[article.site])
             assert (item.title, item.summary) == (article.title, article.summary)
@@ -129,7 +136,7 @@ def test_a_repeat_is_the_same_text_at_another_site() -> None:
         article = written()[0]
         origin = room.publish(article)
         copy = room.repeat(article)
-        assert (copy.site, copy.repeats) == (2, origin.url)
+        assert (copy.site, copy.repeats) == (3, origin.url)
         assert urlsplit(copy.url).netloc != urlsplit(origin.url).netloc
         (item,) = await items(client, room.feed_urls[copy.site])
         assert (item.title, item.link) == (article.title, copy.url)
@@ -146,12 +153,126 @@ def test_a_repeat_is_the_same_text_at_another_site() -> None:
     visiting(visit)
 
 
-def test_a_repeat_needs_another_site_of_the_language() -> None:
+def test_the_worker_reads_the_same_in_a_repeat() -> None:
     async def visit(room: Newsroom, client: aiohttp.ClientSession) -> None:
-        english = written()[1]
-        room.publish(english)
-        with pytest.raises(LookupError):
-            room.repeat(english)
+        for article in itertools.islice(generator.articles(3, sites=1), 3):
+            room.publish(article)  # the boxes of the two sites are not alike
+        for article in written():
+            if article.site == 0:
+                origin = room.publish(article)
+                hashes = []
+                for publication in (origin, room.repeat(article)):
+                    async with client.get(publication.url) as response:
+                        body = await response.read()
+                    page = Page(publication.url, body, response.charset, publication.at)
+                    hashes.append(content_hash(extract(page).text))
+                assert hashes[0] == hashes[1], article.slug
+
+    visiting(visit)
+
+
+def test_a_repeat_needs_another_site_of_the_layout() -> None:
+    async def visit(room: Newsroom, client: aiohttp.ClientSession) -> None:
+        for article in written()[1:3]:
+            room.publish(article)
+            with pytest.raises(LookupError):
+                room.repeat(article)
+
+    visiting(visit)
+
+
+def test_the_agenda_can_be_carried_out() -> None:
+    async def visit(room: Newsroom, client: aiohttp.ClientSession) -> None:
+        for step in agenda(1, 60):
+            getattr(room, step.act)(step.article)
+        repeats = [publication for publication in room.publications if publication.repeats]
+        assert {publication.site for publication in repeats} == {3}
+        assert len(room.publications) - len(repeats) == 60
+
+    visiting(visit)
+
+
+def test_one_feed_is_atom_and_the_others_are_rss() -> None:
+    async def visit(room: Newsroom, client: aiohttp.ClientSession) -> None:
+        versions = []
+        for site, url in enumerate(room.feed_urls):
+            article = replace(written()[0], site=site, title="“A & B” <i>C</i>")
+            publication = room.publish(article)
+            updated = room.update(article.revised()) if site % 2 else publication
+            async with client.get(url) as response:
+                body = await response.read()
+                kind = response.content_type
+            versions.append((feedparser.parse(body).version, kind))
+            document = feeds.parse(body, url, dict(response.headers))
+            (entry,) = document.entries
+            assert (document.title, document.language) == (
+                room.sites[site].name,
+                room.sites[site].language,
+            )
+            assert (entry.title, entry.summary) == (article.title, article.summary)
+            assert (entry.url, entry.identity) == (publication.url, publication.url)
+            assert entry.published_at == publication.at.replace(microsecond=0)
+            if site % 2:
+                assert entry.updated_at == updated.changed_at.replace(microsecond=0)
+        assert Counter(versions) == {
+            ("rss20", "application/rss+xml"): 3,
+            ("atom10", "application/atom+xml"): 1,
+        }
+
+    visiting(visit)
+
+
+def test_an_update_changes_the_revision_in_an_atom_feed() -> None:
+    async def visit(room: Newsroom, client: aiohttp.ClientSession) -> None:
+        article = written()[2]
+        revisions = []
+        for act in (room.publish, lambda article: room.update(article.revised())):
+            act(article)
+            async with client.get(room.feed_urls[2]) as response:
+                body = await response.read()
+            (entry,) = feeds.parse(body, room.feed_urls[2], dict(response.headers)).entries
+            revisions.append((entry.identity, entry.published_at, entry.revision))
+        assert revisions[0][:2] == revisions[1][:2]
+        assert revisions[0][2] != revisions[1][2]
+
+    visiting(visit)
+
+
+def test_the_pages_of_an_article_lead_to_each_other() -> None:
+    async def visit(room: Newsroom, client: aiohttp.ClientSession) -> None:
+        (article,) = [article for article in written() if article.parts > 1]
+        publication = room.publish(article)
+        found: list[str] = []
+        url: str | None = publication.url
+        visited = []
+        while url is not None:
+            visited.append(url)
+            async with client.get(url) as response:
+                assert response.status == 200
+                tree = html.document_fromstring(await response.text())
+            assert tree.xpath("//link[@rel='canonical']/@href") == [publication.url]
+            text = tree.xpath("//article")[0].text_content()
+            found += [paragraph for paragraph in article.paragraphs if paragraph in text]
+            following = tree.xpath("//link[@rel='next']/@href")
+            assert tree.xpath("//a[@rel='next']/@href") == following
+            url = following[0] if following else None
+        assert visited == [publication.url, *(f"{publication.url}?page={n}" for n in (2, 3))]
+        assert found == list(article.paragraphs)
+        for wrong in ("0", "4", "x", ""):
+            async with client.get(f"{publication.url}?page={wrong}") as response:
+                assert response.status == 404, wrong
+
+    visiting(visit)
+
+
+def test_pages_are_dated_now_as_their_site_writes_it() -> None:
+    async def visit(room: Newsroom, client: aiohttp.ClientSession) -> None:
+        for article in written()[:3]:
+            publication = room.publish(article)
+            layout = room.sites[publication.site].layout
+            async with client.get(publication.url) as response:
+                page = await response.text()
+            assert pages.date(publication.at, layout, article.language) in page
 
     visiting(visit)
 

@@ -1,18 +1,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from tests.conftest import MakeSettings
 from tests.store.rows import HOUR, LEASE, NOON, add_feed, at_once, change, claimed, row, rows
+from worker.errors import KabarError
 from worker.feeds import Entry, PollOutcome
 from worker.reasons import Reason
 from worker.settings import PollSettings, Settings
-from worker.store import StoreError, feeds, open_engine
+from worker.store import feeds, open_engine
 from worker.store.claims import claim
+from worker.store.feeds import FileChange
 from worker.store.models import Article, Feed
 from worker.store.models import Entry as EntryRow
 
@@ -33,6 +34,10 @@ def entry(name: str, *, revision: str = "1", url: str | None = "", hours: int = 
         updated_at=None,
         revision=revision,
     )
+
+
+def declare(*urls: str) -> str:
+    return "".join(f'[[feeds]]\nurl = "{url}"\n' for url in urls)
 
 
 def poll(
@@ -87,38 +92,68 @@ class TestAdd:
         ],
     )
     def test_what_is_no_url_of_a_feed_is_refused(self, engine: Engine, url: str) -> None:
-        with pytest.raises(StoreError, match="is no URL of the form"):
+        with pytest.raises(KabarError, match="is no URL of the form"):
             feeds.add(engine, url)
         assert rows(engine, Feed) == []
 
 
 class TestFile:
     @pytest.fixture
-    def settings(
-        self, make_settings: MakeSettings, migrated_sqlite_url: str, tmp_path: Path
-    ) -> Settings:
-        return make_settings(store={"url": migrated_sqlite_url}, feeds_file=tmp_path / "feeds.toml")
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "feeds.toml"
 
-    def test_feeds_that_are_not_there_yet_are_added(self, settings: Settings) -> None:
-        settings.feeds_file.write_text(
+    def test_declared_feeds_are_followed(self, engine: Engine, path: Path) -> None:
+        path.write_text(
             f'[[feeds]]\nurl = "{FEED}"\n'
             f'[[feeds]]\nurl = "{OTHER}"\ntitle = "Édition"\ninterval_seconds = 300\n',
             encoding="utf-8",
         )
-        engine = open_engine(settings)
-        feeds.add(engine, FEED)
-        assert feeds.add_from_file(settings) == 1
-        assert feeds.add_from_file(settings) == 0
+        add_feed(engine, FEED)
+        assert feeds.apply_file(engine, path) == FileChange(added=1, paused=0)
+        assert feeds.apply_file(engine, path) is None
         other = row(engine, Feed, url=OTHER)
         assert (other["title"], other["interval_seconds"]) == ("Édition", 300)
-        engine.dispose()
+        assert {feed["declared"] for feed in rows(engine, Feed)} == {True}
 
-    def test_a_file_that_is_not_there_adds_none(self, settings: Settings) -> None:
-        assert feeds.add_from_file(settings) == 0
+    def test_what_leaves_the_file_is_paused_and_comes_back_with_it(
+        self, engine: Engine, path: Path
+    ) -> None:
+        path.write_text(declare(FEED, OTHER))
+        feeds.apply_file(engine, path)
+        path.write_text(declare(OTHER))
+        assert feeds.apply_file(engine, path) == FileChange(added=0, paused=1)
+        assert row(engine, Feed, url=FEED)["state"] == "undeclared"
+        assert len(claimed(engine, "poll", datetime.now(UTC) + HOUR).rows) == 1
+        path.write_text(declare(FEED))
+        assert feeds.apply_file(engine, path) == FileChange(added=0, paused=1)
+        assert row(engine, Feed, url=FEED)["state"] == "active"
 
-    def test_a_file_may_list_none(self, settings: Settings) -> None:
-        settings.feeds_file.write_text("# none yet\n")
-        assert feeds.add_from_file(settings) == 0
+    def test_what_was_added_or_paused_by_hand_stays_so(self, engine: Engine, path: Path) -> None:
+        add_feed(engine, FEED)
+        path.write_text(declare(OTHER))
+        feeds.apply_file(engine, path)
+        assert row(engine, Feed, url=FEED)["state"] == "active"
+        change(engine, Feed, state="paused")
+        path.write_text(declare(OTHER, "https://example.net/third"))
+        feeds.apply_file(engine, path)
+        assert row(engine, Feed, url=OTHER)["state"] == "paused"
+
+    def test_many_processes_may_apply_it_at_once(self, engine: Engine, path: Path) -> None:
+        path.write_text(declare(*(f"https://example.org/{number}" for number in range(50))))
+        changes = at_once(*[lambda: feeds.apply_file(engine, path)] * 8)
+        assert sum(change.added for change in changes if change) == 50
+        assert len(rows(engine, Feed)) == 50
+
+    def test_a_file_that_is_not_there_declares_nothing(self, engine: Engine, path: Path) -> None:
+        path.write_text(declare(FEED))
+        feeds.apply_file(engine, path)
+        path.unlink()
+        assert feeds.apply_file(engine, path) is None
+        assert row(engine, Feed)["state"] == "active"
+
+    def test_a_file_may_list_none(self, engine: Engine, path: Path) -> None:
+        path.write_text("# none yet\n")
+        assert feeds.apply_file(engine, path) == FileChange(added=0, paused=0)
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -139,21 +174,19 @@ class TestFile:
         ],
     )
     def test_a_file_that_cannot_be_understood_adds_none(
-        self, settings: Settings, text: str, message: str
+        self, engine: Engine, path: Path, text: str, message: str
     ) -> None:
-        settings.feeds_file.write_text(text.replace("{}", FEED))
-        with pytest.raises(StoreError) as raised:
-            feeds.add_from_file(settings)
-        assert str(raised.value).startswith(f"{settings.feeds_file}: ")
+        path.write_text(text.replace("{}", FEED))
+        with pytest.raises(KabarError) as raised:
+            feeds.apply_file(engine, path)
+        assert str(raised.value).startswith(f"{path}: ")
         assert message in str(raised.value)
-        engine = open_engine(settings)
         assert rows(engine, Feed) == []
-        engine.dispose()
 
-    def test_a_file_that_is_not_utf8(self, settings: Settings) -> None:
-        settings.feeds_file.write_bytes(b'[[feeds]]\nurl = "https://example.org/\xe9"\n')
-        with pytest.raises(StoreError, match="utf-8"):
-            feeds.add_from_file(settings)
+    def test_a_file_that_is_not_utf8(self, engine: Engine, path: Path) -> None:
+        path.write_bytes(b'[[feeds]]\nurl = "https://example.org/\xe9"\n')
+        with pytest.raises(KabarError, match="utf-8"):
+            feeds.apply_file(engine, path)
 
 
 class TestSave:

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 import typer
 
 from worker.cli.output import CommandError, Json, open_store, print_json, print_table
-from worker.store import feeds, webhooks
+from worker.feeds.declared import check_url
+from worker.store import webhooks
 from worker.webhooks import InvalidSecretError, check_secret, generate_secret
 from worker.webhooks.events import EVENT_TYPES
 
@@ -29,7 +30,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add an endpoint; a new signing secret is shown once."""
-    feeds.check_url(url)
+    check_url(url)
     if urlsplit(url).scheme == "http" and not allow_http:
         raise CommandError(f"{url} is not https; add --allow-http if that is what you want")
     try:

@@ -171,14 +171,14 @@ class _Session:
                 raise _FailedError(self._problems()[0])
 
     def _progress(self) -> str:
-        stories = sum(item.repeats is None for item in self._newsroom.publications)
-        alerts = len(self._ledger.arrivals)
-        if self._options.stories:
-            alerted = f"{alerts} of {self._options.stories} stories alerted"
-        else:
-            alerted = f"{alerts} stories alerted"
-        seconds = (datetime.now(UTC) - self._began_at).seconds
-        return f"{self._doing}: {alerted}, {stories - alerts} on their way, {seconds} s"
+        facts = [self._doing]
+        if self._ready_at:
+            stories = sum(item.repeats is None for item in self._newsroom.publications)
+            alerts = len(self._ledger.arrivals)
+            of = f" of {self._options.stories}" if self._options.stories else ""
+            facts += [f"{alerts}{of} stories alerted", f"{stories - alerts} on their way"]
+        seconds = (datetime.now(UTC) - self._began_at).total_seconds()
+        return " · ".join([*facts, f"{seconds:.0f} s"])
 
     def _missing(self) -> str:
         alerts, stories = len(self._ledger.arrivals), self._options.stories

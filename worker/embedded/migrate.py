@@ -9,18 +9,19 @@ needs afterwards, would stay with `kabar up` for good (60 MB).
 import sys
 
 from worker import logs
+from worker.errors import KabarError
 from worker.settings import load
-from worker.store import StoreError, feeds, schema
+from worker.store import feeds, open_engine, schema
 
 
 def main() -> int:
-    """Migrate, add the feeds of the file; an error is one line on stderr, and exit code 1."""
+    """Migrate, and apply the feeds file; an error is one line on stderr, and exit code 1."""
     settings = load()
     logs.configure(settings.log)
     try:
         schema.upgrade(settings)
-        feeds.add_from_file(settings)
-    except StoreError as error:
+        feeds.apply_file(open_engine(settings, pooled=False), settings.feeds_file)
+    except KabarError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -1,25 +1,32 @@
 """Statements of the room `feeds`: the list of feeds, and what a poll's outcome changes."""
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, text, update
 
-from worker.feeds import Entry, Feed, PollOutcome
+from worker.feeds import Entry, Feed, PollOutcome, declared
+from worker.feeds.declared import Declared
 from worker.settings import Settings
 from worker.store import articles, models, tallies
 from worker.store.claims import Claim, finish
-from worker.store.dialects import insert_new
-from worker.store.sessions import StoreError, open_engine, read_now, reading, writing
+from worker.store.dialects import insert_new, insert_or_update
+from worker.store.sessions import read_now, reading, writing
 
-_LONGEST_URL = 2_000  # PostgreSQL indexes no more than 2,700 bytes
-_LONGEST_INTERVAL = 31_536_000  # a year
+_FILE = "feeds"
+_FILE_LOCK = 0x6B61626166  # one process at a time applies the file
 _VARIABLES = 500  # of a statement; SQLite takes 32,766, plans are shared best when alike
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What a declarative file changed: how many feeds were added, and how many paused."""
+
+    added: int
+    paused: int
 
 
 def add(
@@ -27,10 +34,10 @@ def add(
 ) -> bool:
     """Add a feed, due at once; False when it is there already.
 
-    Raises `StoreError` when `url` cannot be a feed's, or the interval cannot be waited for.
+    Raises `KabarError` when `url` cannot be a feed's, or the interval cannot be waited for.
     """
-    check_url(url)
-    _check_interval(interval_seconds)
+    declared.check_url(url)
+    declared.check_interval(interval_seconds)
     with writing(engine) as connection:
         now = read_now(connection)
         row = {
@@ -44,66 +51,25 @@ def add(
         return connection.execute(statement).first() is not None
 
 
-def check_url(url: str) -> None:
-    """Raise `StoreError` unless `url` is an absolute http(s) URL."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or len(url) > _LONGEST_URL:
-        raise StoreError(f"{url!r} is no URL of the form https://host/path")
+def apply_file(engine: Engine, path: Path) -> FileChange | None:
+    """Make the list of feeds what the file at `path` declares; None when nothing was to do.
 
-
-def add_from_file(settings: Settings) -> int:
-    """Add the feeds of `settings.feeds_file` that are not there yet; returns how many.
-
-    A file that is not there adds none. Raises `StoreError` when it cannot be understood; then
-    none of it is added.
+    New feeds are added, due at once. What the file no longer lists is paused, not deleted, and
+    resumed when it is listed again; feeds that were added by hand are left alone. A file that is
+    not there declares nothing at all. Any number of processes may call this at once. Raises
+    `KabarError` when the file cannot be understood; then none of it counts.
     """
-    path = settings.feeds_file
-    if not path.is_file():
-        return 0
-    try:
-        rows = _read(path)
-    except (StoreError, ValueError, OSError) as error:
-        raise StoreError(f"{path}: {error}") from None
-    engine = open_engine(settings, pooled=False)
-    return sum(add(engine, **row) for row in rows)
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    document = tomllib.loads(path.read_text(encoding="utf-8"))
-    if unknown := set(document) - {"feeds"}:
-        raise ValueError(f"no such key {sorted(unknown)[0]!r}; each feed is a [[feeds]]")
-    listed = document.get("feeds", [])
-    if not isinstance(listed, list):
-        raise ValueError(f"feeds = {listed!r}: a list of [[feeds]] was expected")  # noqa: TRY004
-    return [_listed(item) for item in listed]
-
-
-def _listed(item: Any) -> dict[str, Any]:
-    known = {"url", "title", "interval_seconds"}
-    url = item.get("url") if isinstance(item, dict) else None
-    if not isinstance(url, str):
-        raise ValueError(f"[[feeds]] needs a url, found {item!r}")  # noqa: TRY004
-    check_url(url)
-    if unknown := set(item) - known:
-        raise ValueError(f"[[feeds]] {url}: no such key {sorted(unknown)[0]!r}")
-    if not isinstance(title := item.get("title", ""), str):
-        raise ValueError(f"[[feeds]] {url}: title = {title!r}: a text was expected")  # noqa: TRY004
-    _check_interval(item.get("interval_seconds"))
-    return dict(item)
-
-
-def _check_interval(seconds: object) -> None:
-    if seconds is None:
-        return
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 1 <= cast("float", seconds) <= _LONGEST_INTERVAL:
-        raise StoreError(
-            f"interval_seconds = {seconds!r}: seconds from 1 to {_LONGEST_INTERVAL} were expected"
-        )
+    if declared.digest(path) in {None, _applied(engine)}:
+        return None
+    file = declared.read(path)
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FILE_LOCK})
+        now = read_now(connection)
+        applied = {"name": _FILE, "digest": file.digest, "applied_at": now}
+        connection.execute(insert_or_update(connection, models.File, "name", applied))
+        added = [feed for feed in file.feeds if _declare(connection, feed, now)]
+        return FileChange(len(added), _pause_others(connection, file.feeds))
 
 
 def listing(engine: Engine) -> list[dict[str, Any]]:
@@ -156,6 +122,46 @@ def save(
         _revise(connection, [change for each in news for change in each.changed], claim.now)
         tallies.add(connection, "poll", claim.now, [(o.result, o.reason) for o in held])
     return len(ids)
+
+
+def _applied(engine: Engine) -> str | None:
+    with reading(engine) as connection:
+        digest = select(models.File.digest).where(models.File.name == _FILE)
+        return connection.execute(digest).scalar()
+
+
+def _declare(connection: Connection, feed: Declared, now: datetime) -> bool:
+    """Add or update a declared feed; whether it is new."""
+    given: dict[str, Any] = {"interval_seconds": feed.interval_seconds, "declared": True}
+    if feed.title:
+        given["title"] = feed.title
+    row = {"url": feed.url, "due_at": now, "created_at": now, **given}
+    statement = insert_new(connection, models.Feed).values(**row).returning(models.Feed.id)
+    if connection.execute(statement).first():
+        return True
+    mine = models.Feed.url == feed.url
+    connection.execute(update(models.Feed).where(mine).values(**given))
+    connection.execute(
+        update(models.Feed)
+        .where(mine, models.Feed.state == "undeclared")
+        .values(state="active", due_at=now)
+    )
+    return False
+
+
+def _pause_others(connection: Connection, listed: Sequence[Declared]) -> int:
+    urls = {feed.url for feed in listed}
+    declared_urls = connection.execute(
+        select(models.Feed.id, models.Feed.url).where(models.Feed.declared)
+    ).all()
+    gone = [feed_id for feed_id, url in declared_urls if url not in urls]
+    for start in range(0, len(gone), _VARIABLES):
+        connection.execute(
+            update(models.Feed)
+            .where(models.Feed.id.in_(gone[start : start + _VARIABLES]))
+            .values(declared=False, state="undeclared")
+        )
+    return len(gone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,11 @@ class Work:
 
 
 class Feed(Work, Base):
-    """A feed, and the poll stage's unit of work. `state`: active, paused, failing or gone."""
+    """A feed, and the poll stage's unit of work.
+
+    `state`: active or failing while it is polled; paused by hand, undeclared when it left the feeds
+    file, or gone.
+    """
 
     __tablename__ = "feeds"
     __table_args__ = (
