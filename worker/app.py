@@ -20,7 +20,7 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, ResponseErro
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker import language, logs, notify, pulse, store, tasks
-from worker.broker import masked, redis_url
+from worker.broker import KEY_PREFIX, masked, redis_url
 from worker.settings import STAGES, ConfigError, Settings
 from worker.store import locks, processes, schema
 
@@ -222,7 +222,7 @@ def _configuration(settings: Settings, broker_url: str) -> dict[str, Any]:
             "health_check_interval": 10,  # half-open connections are dropped
             "retry_on_timeout": True,
             "queue_order_strategy": "round_robin",  # `priority` and `sorted` starve a queue
-            "global_keyprefix": tasks.KEY_PREFIX,
+            "global_keyprefix": KEY_PREFIX,
             "visibility_timeout": 3600,  # of no effect with early ack and no prefetch
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 1,

@@ -3,6 +3,8 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
+KEY_PREFIX = "kabar:"  # of all our keys, on a server that others may use too
+
 # Up to the last `@`: a password that ought to have been percent-encoded is hidden whole.
 _PASSWORD = re.compile(r"(?<=//)([^/?#@:]*):.*@", re.DOTALL)
 

@@ -17,6 +17,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 from pydantic import (
@@ -201,6 +202,20 @@ class WebSettings(_Section):
     port: int = Field(default=8080, ge=0, le=65535, description="0: any free port")
 
 
+class DisplaySettings(_Section):
+    timezone: Annotated[str | None, BeforeValidator(_none_if_empty)] = Field(
+        default=None, description="for times on the terminal; empty: the machine's"
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _exists(cls, name: str | None) -> str | None:
+        try:
+            return ZoneInfo(name).key if name else None
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("a time zone such as Asia/Jakarta was expected") from None
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
@@ -233,6 +248,7 @@ class Settings(BaseSettings):
     workers: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     web: WebSettings = WebSettings()
+    display: DisplaySettings = DisplaySettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from redis.retry import Retry
 from sqlalchemy import Engine, RowMapping
 
 from worker import articles, feeds, language, logs, store, webhooks
-from worker.broker import redis_url
+from worker.broker import KEY_PREFIX, redis_url
 from worker.errors import KabarError
 from worker.http import Client, Response
 from worker.language import translate as translation
@@ -36,7 +36,6 @@ from worker.store.sessions import read_now
 log = logs.get(__name__)
 
 CONTROL = "control"
-KEY_PREFIX = "kabar:"  # of all our keys on the broker, which others may use too
 _TICKS = ("dispatch", "sweep")
 _WAKE_SECONDS = 3  # a wake-up that got lost is missed for as long, then the dispatcher repeats it
 _RELEASE = timedelta(seconds=5)  # how much later a batch's leftovers are due

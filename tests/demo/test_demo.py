@@ -83,3 +83,17 @@ def test_a_port_in_use_is_told_in_one_line(start: StartDemo) -> None:
         assert demo.process.wait(60) == 1
     assert demo.err.startswith("kabar: demo: cannot listen on loopback: ")
     assert demo.err.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_ends_it(start: StartDemo) -> None:
+    program = """
+import subprocess, sys
+demo = subprocess.Popen([sys.executable, "-m", "worker", "demo"], stdout=subprocess.PIPE)
+demo.stdout.readline()
+demo.stdout.close()
+sys.exit(demo.wait())
+"""
+    demo = start("-c", program)
+    demo.process.wait(60)
+    assert demo.err == ""
+    assert demo.living() == []

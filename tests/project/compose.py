@@ -48,12 +48,13 @@ def _unused(document: Document) -> Iterator[str]:
 def _names(service: Service, kind: str) -> Iterator[str]:
     """The names at the top of the file that a service refers to; bind mounts have none."""
     for entry in service.get(kind, ()):
-        if kind == "volumes" and isinstance(entry, str):
-            entry = dict(zip(("source", "target"), entry.split(":"), strict=False))
-        if isinstance(entry, str):
+        if not isinstance(entry, str):
+            if entry.get("type") != "bind":
+                yield entry["source"]
+        elif kind == "volumes":
+            yield entry.partition(":")[0]
+        else:
             yield entry
-        elif entry.get("type", "volume") == "volume" and not entry["source"].startswith("."):
-            yield entry["source"]
 
 
 def _named(document: Document, _: str, service: Service) -> Iterator[str]:
@@ -82,7 +83,7 @@ def _waits_for(document: Document, _: str, service: Service) -> Iterator[str]:
 
 def _dependencies(service: Service) -> Mapping[str, Any]:
     found = service.get("depends_on", {})
-    return found if isinstance(found, Mapping) else dict.fromkeys(found, {})
+    return found if isinstance(found, Mapping) else {name: {} for name in found}
 
 
 def _cycle(document: Document, name: str, _: Service) -> Iterator[str]:

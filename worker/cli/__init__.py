@@ -10,8 +10,8 @@ import typer
 from worker.errors import KabarError
 
 _NODES = ("up", "worker", "beat", "web")
-_COMMANDS = ("health", "status", "demo")
-_NOUNS = ("feeds", "endpoints", "stories", "db")
+_COMMANDS = ("health", "status", "doctor", "demo")
+_NOUNS = ("feeds", "endpoints", "stories", "articles", "deliveries", "config", "db")
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def main() -> None:
     try:
         make_app(sys.argv[1] if len(sys.argv) > 1 else None)()
     except KabarError as error:
+        if "--debug" in sys.argv:
+            raise
         typer.echo(f"kabar: {error}", err=True)
         sys.exit(error.exit_code)
 
@@ -62,6 +64,9 @@ def _options(
             is_eager=True,
             callback=lambda wanted: _print_version() if wanted else None,
         ),
+    ] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
     ] = False,
 ) -> None:
     """What stands before the command."""

@@ -1,17 +1,36 @@
 """`kabar endpoints`: who is told of new stories."""
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
+from sqlalchemy import Engine
 
-from worker.cli.output import CommandError, Json, open_store, print_json, print_table
+from worker import settings as configuration
+from worker import webhooks as room
+from worker.cli.lookup import found
+from worker.cli.output import (
+    CommandError,
+    Json,
+    clean,
+    open_store,
+    print_fields,
+    print_json,
+    print_table,
+    record,
+    when,
+)
 from worker.feeds.declared import check_url
+from worker.http import Client, Response
 from worker.store import webhooks
 from worker.webhooks import InvalidSecretError, check_secret, generate_secret
-from worker.webhooks.events import EVENT_TYPES
+from worker.webhooks.events import EVENT_TYPES, Event, test_ping
 
 app = typer.Typer(help="The webhook endpoints that are told of stories.", no_args_is_help=True)
+
+_Endpoint = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name or number.")]
 
 
 @app.command()
@@ -64,6 +83,95 @@ def list_(as_json: Json = False) -> None:
          "reason": None},
         empty="no endpoints yet: add one with `kabar endpoints add NAME URL`",
     )  # fmt: skip
+
+
+@app.command()
+def show(endpoint: _Endpoint, as_json: Json = False) -> None:
+    """Show an endpoint, and what it was told last."""
+    with open_store() as engine:
+        row = _find(engine, endpoint)
+        latest = webhooks.deliveries(engine, limit=10, endpoint=row["name"])
+    if as_json:
+        document = record(row, "secret", "lease_token")
+        print_json(document | {"deliveries": [record(delivery) for delivery in latest]})
+        return
+    allowed = [name for name in ("allow_private", "allow_http") if row[name]]
+    print_fields(
+        {
+            "endpoint": f"{row['id']}  {row['name']}",
+            "url": row["url"],
+            "state": row["state"] + (f": {row['reason']}" if row["reason"] else ""),
+            "told of": ", ".join(row["event_types"]),
+            "allowed": ", ".join(allowed) or None,
+            "since": when(row["created_at"]),
+        }
+    )
+    typer.echo("")
+    print_table(
+        latest,
+        {"id": None, "created_at": when, "type": None, "story_id": None, "state": None,
+         "attempts": None, "reason": None},
+        empty="nothing was told yet",
+    )  # fmt: skip
+
+
+@app.command()
+def remove(endpoint: _Endpoint) -> None:
+    """Tell an endpoint nothing any more, and forget what it was told."""
+    with open_store() as engine:
+        row = _find(engine, endpoint)
+        webhooks.remove(engine, row["id"])
+    typer.echo(f"removed {row['name']}")
+
+
+@app.command("test")
+def try_(endpoint: _Endpoint, as_json: Json = False) -> None:
+    """Send a signed `test.ping` to an endpoint now, and show what it answers."""
+    settings = configuration.load()
+    with open_store() as engine:
+        row = _find(engine, endpoint)
+    event = test_ping(row["name"], datetime.now(UTC))
+    response = asyncio.run(_ping(settings, webhooks.known(row), event))
+    if as_json:
+        print_json(_answer(event, response))
+    elif response.ok:
+        seconds = f"{response.elapsed_seconds:.2f} s"
+        typer.echo(f"{row['name']} accepted it: status {response.status} after {seconds}")
+    if not response.ok:
+        body = response.body.decode("utf-8", "replace")[:200]
+        said = f"; it said: {clean(body)}" if body.strip() else ""
+        raise CommandError(f"{row['name']} did not accept it: {response.detail}{said}")
+
+
+async def _ping(
+    settings: configuration.Settings, endpoint: room.Endpoint, event: Event
+) -> Response:
+    delivery = room.Delivery(0, event.webhook_id, event.body, attempt=1)
+    async with Client(settings.http) as client:
+        response = await room.send(client, endpoint, delivery, event.occurred_at, settings.webhooks)
+    if response is None:
+        raise CommandError(f"{endpoint.url} is not https, and the endpoint does not allow http")
+    return response
+
+
+def _answer(event: Event, response: Response) -> dict[str, Any]:
+    return {
+        "webhook_id": event.webhook_id,
+        "accepted": response.ok,
+        "status": response.status,
+        "reason": response.error,
+        "detail": response.detail or None,
+        "elapsed_seconds": round(response.elapsed_seconds, 3),
+        "body": response.body.decode("utf-8", "replace")[:2_000],
+    }
+
+
+def _find(engine: Engine, endpoint: str) -> dict[str, Any]:
+    def names() -> list[str]:
+        return [row["name"] for row in webhooks.listing(engine)]
+
+    row = webhooks.find(engine, endpoint)
+    return found(row, "endpoint", endpoint, names, "kabar endpoints list")
 
 
 def _counts(deliveries: dict[str, Any]) -> str:

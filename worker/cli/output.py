@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -19,6 +21,7 @@ from worker import store
 from worker.errors import KabarError
 from worker.store import schema
 
+MOST = 2**63 - 1  # that a store can count to
 _UNFOLDED = 10_000  # characters of a line
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
@@ -62,17 +65,37 @@ def print_table(
     empty: str,
 ) -> None:
     """A table of `rows`, one column a key of `columns`; or, without rows, what to do next."""
+    table = make_table(rows, columns)
+    if table.row_count:
+        make_console().print(table)
+    else:
+        typer.echo(empty)
+
+
+def make_table(
+    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Callable[[Any], str] | None]
+) -> Table:
+    """A table of `rows`, one column a key of `columns`, shown by its function if it has one."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_shown(row[name], show) for name, show in columns.items()))
-    if table.row_count:
-        # Titles are not markup, and in a pipe a row is a line, however long.
-        width = None if sys.stdout.isatty() else _UNFOLDED
-        Console(markup=False, emoji=False, highlight=False, width=width).print(table)
-    else:
-        typer.echo(empty)
+    return table
+
+
+def make_console() -> Console:
+    """Standard output; titles are not markup, and in a pipe a row is a line, however long."""
+    width = None if sys.stdout.isatty() else _UNFOLDED
+    return Console(markup=False, emoji=False, highlight=False, width=width)
+
+
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """A line for each field that has a value, its name in front."""
+    given = {name: str(value) for name, value in fields.items() if value not in {None, ""}}
+    width = max(map(len, given)) + 2
+    for name, value in given.items():
+        typer.echo(clean(f"{name:<{width}}{value}"))
 
 
 def clean(text: str) -> str:
@@ -81,13 +104,19 @@ def clean(text: str) -> str:
 
 
 def when(value: datetime | None) -> str:
-    """A time in the machine's zone, to the second."""
-    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S") if value else ""
+    """A time in the zone of the settings, to the second."""
+    return value.astimezone(_zone()).strftime("%Y-%m-%d %H:%M:%S") if value else ""
 
 
 def record(row: Mapping[str, Any], *without: str) -> dict[str, Any]:
     """A row as JSON shows it, less the columns that are of no use outside."""
     return {key: value for key, value in row.items() if key not in without}
+
+
+@cache
+def _zone() -> ZoneInfo | None:
+    name = configuration.load().display.timezone
+    return ZoneInfo(name) if name else None  # None: the machine's
 
 
 def _shown(value: Any, show: Callable[[Any], str] | None) -> str:

@@ -28,6 +28,7 @@ from worker.broker import masked, redis_url
 from worker.embedded.child import ChildSpec
 from worker.embedded.errors import StartError
 
+_URL_FILE = "url"
 _SOCKET_PATH_BYTES = 100
 """The address of a Unix socket holds 108 bytes on Linux, 104 on macOS."""
 _ANSWER_SECONDS = 3.0
@@ -76,13 +77,23 @@ class Valkey:
             )
 
 
+def directory_in(data_dir: Path) -> Path:
+    """Where `kabar up` on this data directory keeps its Valkey."""
+    return data_dir / "broker"
+
+
+def url_file_in(data_dir: Path) -> Path:
+    """Where the URL of that Valkey stands, once it has run."""
+    return directory_in(data_dir) / _URL_FILE
+
+
 async def prepare(directory: Path, port: int | None = None) -> Valkey:
     """Lay out `directory` for a Valkey with a new password, on a socket in it.
 
     On a TCP port of 127.0.0.1 (`port`, or any free one) where the socket's path would be too long,
     or when `port` is given. Raises `StartError` when a server is still at work there.
     """
-    url_file = directory / "url"
+    url_file = directory / _URL_FILE
     if former_url := _read_former(url_file):
         await _refuse_predecessor(former_url)
     password = secrets.token_urlsafe(32)

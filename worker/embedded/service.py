@@ -121,7 +121,7 @@ class _Service:
         if url := self._settings.broker.url:
             await broker.check(url)
         else:
-            valkey = await broker.prepare(self._data_dir / "broker")
+            valkey = await broker.prepare(broker.directory_in(self._data_dir))
             await self._supervisor.start([valkey.spec(self._environ)])
             self._environ["KABAR_BROKER__URL_FILE"] = str(valkey.url_file)
             self._environ.pop("KABAR_BROKER__URL", None)

@@ -128,6 +128,39 @@ def save_translated(engine: Engine, claim: Claim, outcomes: Iterable[TranslateOu
     _execute(engine, claim, [_translated(outcome) for outcome in outcomes])
 
 
+def listing(engine: Engine, limit: int, stage: str | None = None) -> list[dict[str, Any]]:
+    """The newest articles, newest first, without their texts."""
+    article = models.Article
+    columns = (
+        article.id, article.first_seen_at, article.stage, article.language, article.story_id,
+        article.title, article.url, article.feed_id, article.reason,
+        article.feed_entry["title"].as_string().label("feed_title"),
+    )  # fmt: skip
+    statement = select(*columns).order_by(article.id.desc()).limit(limit)
+    if stage:
+        statement = statement.where(article.stage == stage)
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def find(engine: Engine, asked: str) -> dict[str, Any] | None:
+    """The article with this number or URL (in any of its spellings); None when there is none."""
+    by_url = models.Article.url_key == url_key(asked)
+    wanted = by_url if not asked.isdecimal() else models.Article.id == int(asked)
+    with reading(engine) as connection:
+        statement = select(models.Article.__table__).where(wanted)
+        row = connection.execute(statement).mappings().first()
+    return dict(row) if row else None
+
+
+def newest_urls(engine: Engine, limit: int = 1_000) -> list[str]:
+    """The URLs of the newest articles."""
+    article = models.Article
+    statement = select(article.url).where(article.url.is_not(None)).order_by(article.id.desc())
+    with reading(engine) as connection:
+        return [url for (url,) in connection.execute(statement.limit(limit)) if url]
+
+
 def step(
     stage: Stage, now: datetime, attempts: int, outcome: str, reason: Reason | None = None,
     detail: str = "",

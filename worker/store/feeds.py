@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, RowMapping, delete, func, insert, select, text, update
 
 from worker.feeds import Entry, Feed, PollOutcome, declared
 from worker.feeds.declared import Declared
@@ -83,6 +83,29 @@ def listing(engine: Engine) -> list[dict[str, Any]]:
     with reading(engine) as connection:
         statement = select(models.Feed.__table__, count).order_by(models.Feed.id)
         return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def find(engine: Engine, asked: str) -> dict[str, Any] | None:
+    """The feed with this number or URL; None when there is none."""
+    wanted = models.Feed.id == int(asked) if asked.isdecimal() else models.Feed.url == asked
+    with reading(engine) as connection:
+        row = connection.execute(select(models.Feed.__table__).where(wanted)).mappings().first()
+    return dict(row) if row else None
+
+
+def set_state(engine: Engine, feed_id: int, state: Literal["active", "paused"]) -> None:
+    """Pause a feed, or follow it again, due at once."""
+    with writing(engine) as connection:
+        values: dict[str, Any] = {"state": state}
+        if state == "active":
+            values["due_at"] = read_now(connection)
+        connection.execute(update(models.Feed).where(models.Feed.id == feed_id).values(**values))
+
+
+def remove(engine: Engine, feed_id: int) -> None:
+    """Follow a feed no more, and forget what it listed; its articles and stories stay."""
+    with writing(engine) as connection:
+        connection.execute(delete(models.Feed).where(models.Feed.id == feed_id))
 
 
 def known(row: RowMapping) -> Feed:

@@ -1,13 +1,14 @@
 """Statements of the room `webhooks`: endpoints, and the outbox of their deliveries."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Engine,
-    RowMapping,
+    Select,
+    delete,
     exists,
     func,
     insert,
@@ -73,8 +74,73 @@ def listing(engine: Engine) -> list[dict[str, Any]]:
     ]
 
 
-def known(row: RowMapping) -> Endpoint:
-    """A claimed row as the room knows it."""
+def find(engine: Engine, asked: str) -> dict[str, Any] | None:
+    """The endpoint with this name or number, its secret included; None when there is none."""
+    endpoint = models.Endpoint
+    wanted = endpoint.name == asked
+    if asked.isdecimal():
+        wanted = wanted | (endpoint.id == int(asked))
+    statement = select(endpoint.__table__).where(wanted).order_by(endpoint.name != asked)
+    with reading(engine) as connection:
+        row = connection.execute(statement).mappings().first()
+    return dict(row) if row else None
+
+
+def remove(engine: Engine, endpoint_id: int) -> None:
+    """Tell an endpoint nothing any more, and forget what it was told."""
+    with writing(engine) as connection:
+        mine = models.Delivery.endpoint_id == endpoint_id
+        deliveries = select(models.Delivery.id).where(mine)
+        connection.execute(delete(models.Attempt).where(models.Attempt.delivery_id.in_(deliveries)))
+        connection.execute(delete(models.Delivery).where(mine))
+        connection.execute(delete(models.Endpoint).where(models.Endpoint.id == endpoint_id))
+
+
+def deliveries(
+    engine: Engine, limit: int, endpoint: str | None = None, state: str | None = None
+) -> list[dict[str, Any]]:
+    """The newest deliveries, newest first, with the names of endpoint and event."""
+    statement = _deliveries().order_by(models.Delivery.id.desc()).limit(limit)
+    if endpoint:
+        statement = statement.where(models.Endpoint.name == endpoint)
+    if state:
+        statement = statement.where(models.Delivery.state == state)
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def delivery(
+    engine: Engine, delivery_id: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """A delivery and its attempts, in order; None when there is none."""
+    attempts = (
+        select(models.Attempt.__table__)
+        .where(models.Attempt.delivery_id == delivery_id)
+        .order_by(models.Attempt.number)
+    )
+    with reading(engine) as connection:
+        one = _deliveries().where(models.Delivery.id == delivery_id)
+        row = connection.execute(one).mappings().first()
+        rows = connection.execute(attempts).mappings().all()
+    return (dict(row), [dict(attempt) for attempt in rows]) if row else None
+
+
+def _deliveries() -> Select[Any]:
+    return (
+        select(
+            models.Delivery.__table__,
+            models.Endpoint.name.label("endpoint"),
+            models.Event.type,
+            models.Event.webhook_id,
+            models.Event.story_id,
+        )
+        .join(models.Endpoint, models.Endpoint.id == models.Delivery.endpoint_id)
+        .join(models.Event, models.Event.id == models.Delivery.event_id)
+    )
+
+
+def known(row: RowMapping | Mapping[str, Any]) -> Endpoint:
+    """A row as the room knows it."""
     return Endpoint(
         id=row["id"],
         name=row["name"],

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 STORY_CREATED = "story.created"
-EVENT_TYPES = (STORY_CREATED,)
+TEST_PING = "test.ping"
+EVENT_TYPES = (STORY_CREATED,)  # that an endpoint may subscribe to
 
 _MAX_BODY = 20_000  # bytes, "Payload structure" of the spec: "usually smaller than 20kb"
 _TEXT = 2_000  # characters of a text, before a body that is too large makes it less
@@ -60,11 +61,23 @@ def story_created(facts: StoryFacts, now: datetime) -> Event:
     key = f"{STORY_CREATED}:{facts.story_id}"
     return Event(
         event_key=key,
-        webhook_id=_webhook_id(key, facts),
+        webhook_id=_webhook_id(key, facts.first_seen_at),
         type=STORY_CREATED,
         occurred_at=now,
         body=_body(facts, now),
     )
+
+
+def test_ping(endpoint: str, now: datetime) -> Event:
+    """An event that tells of nothing, to try an endpoint with."""
+    key = f"{TEST_PING}:{endpoint}:{now.isoformat()}"
+    document = {
+        "type": TEST_PING,
+        "timestamp": now.isoformat(),
+        "data": {"endpoint": endpoint, "message": "Kabar reaches this endpoint."},
+    }
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return Event(key, _webhook_id(key, now), TEST_PING, now, body)
 
 
 def _body(facts: StoryFacts, now: datetime) -> bytes:
@@ -138,9 +151,9 @@ def _link(url: str | None) -> str | None:
     return _cut(url, _LINK) if url and len(url.encode("utf-8", "replace")) <= _LINK else None
 
 
-def _webhook_id(key: str, facts: StoryFacts) -> str:
-    # The store's ids start again in a new store; with the time that the story was first seen, two
-    # stores that serve one receiver do not meet.
-    name = f"kabar\x1f{key}\x1f{facts.first_seen_at.isoformat()}".encode()
+def _webhook_id(key: str, at: datetime) -> str:
+    # The store's ids start again in a new store; with a time of the thing told, two stores that
+    # serve one receiver do not meet.
+    name = f"kabar\x1f{key}\x1f{at.isoformat()}".encode()
     digest = base64.b32encode(hashlib.sha256(name).digest()[:20]).decode().lower()
     return f"msg_{digest}"

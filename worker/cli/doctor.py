@@ -1,0 +1,153 @@
+"""`kabar doctor`: what is wrong with this installation, and what to do about it."""
+
+import asyncio
+import os
+import shutil
+import socket
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import typer
+from aiohttp.resolver import AsyncResolver
+
+from worker import settings as configuration
+from worker import store
+from worker.cli import queues
+from worker.cli.output import Json, print_json
+from worker.errors import KabarError
+from worker.settings import Settings
+from worker.store import feeds, processes, schema
+from worker.store.sessions import read_now
+
+app = typer.Typer()
+
+_LEAST_FREE = 1_000_000_000  # bytes
+_MOST_SKEW_SECONDS = 5.0
+_DNS_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found; `hint` says what to do when it is not well."""
+
+    check: str
+    ok: bool
+    found: str
+    hint: str = ""
+
+
+@app.command("doctor")
+def show(as_json: Json = False) -> None:
+    """Check configuration, data directory, store, broker, clock, disk, names and processes."""
+    findings = examine()
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.ok else "BAD "
+            hint = f"\n      {finding.hint}" if finding.hint and not finding.ok else ""
+            typer.echo(f"{mark}{finding.check}: {finding.found}{hint}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine() -> list[Finding]:
+    """All checks in order; those that need what is broken are left out."""
+    try:
+        settings = configuration.load()
+    except KabarError as error:
+        return [Finding("configuration", False, str(error), "`kabar config show` once it loads")]
+    source = str(configuration.config_file() or "no file, only defaults and KABAR_*")
+    findings = [Finding("configuration", True, source)]
+    for check in (_data_dir, _disk, _store, _broker, _dns, _engines):
+        findings += check(settings)
+    return findings
+
+
+def _data_dir(settings: Settings) -> list[Finding]:
+    path = settings.data_dir
+    if not path.is_dir():
+        hint = "`kabar up` makes it, `kabar db upgrade` too"
+        return [Finding("data directory", False, f"{path} is not there", hint)]
+    if not os.access(path, os.W_OK | os.X_OK):
+        hint = f"let {os.getuid()} (this user's id) write there, or set KABAR_DATA_DIR"
+        return [Finding("data directory", False, f"{path} cannot be written to", hint)]
+    return [Finding("data directory", True, str(path))]
+
+
+def _disk(settings: Settings) -> list[Finding]:
+    path = next(p for p in (settings.data_dir, *settings.data_dir.absolute().parents) if p.is_dir())
+    free = shutil.disk_usage(path).free
+    found = f"{free / 1e9:.1f} GB free at {path}"
+    return [Finding("disk", free >= _LEAST_FREE, found, "make room: a full disk stops the store")]
+
+
+def _store(settings: Settings) -> list[Finding]:
+    try:
+        schema.check(settings)
+    except KabarError as error:
+        return [Finding("store", False, str(error), "`kabar db upgrade` brings it up to date")]
+    engine = store.open_engine(settings, pooled=False)
+    with store.reading(engine) as connection:
+        skew = abs((read_now(connection) - datetime.now(UTC)).total_seconds())
+    findings = [
+        Finding("store", True, f"{engine.dialect.name}, at revision {schema.HEAD}"),
+        Finding("clock", skew <= _MOST_SKEW_SECONDS, f"{skew:.1f} s from the store's",
+                "set both clocks by NTP: times of events are off"),
+    ]  # fmt: skip
+    heard = processes.listing(engine)
+    silent = [
+        row["name"] for row in heard
+        if not processes.is_healthy(datetime.now(UTC) - row["seen_at"])
+    ]  # fmt: skip
+    if not heard:
+        findings.append(Finding("processes", False, "none was heard of", "start `kabar up`"))
+    else:
+        found = f"silent: {', '.join(silent)}" if silent else f"{len(heard)} roles live"
+        hint = "if it should run, look at its log; a row is forgotten after a day"
+        findings.append(Finding("processes", not silent, found, hint))
+    return findings
+
+
+def _broker(settings: Settings) -> list[Finding]:
+    try:
+        waiting = sum(queues.lengths(settings).values())
+    except KabarError as error:
+        hint = "start it, or correct KABAR_BROKER__URL; `kabar up` runs one of its own"
+        return [Finding("broker", False, str(error), hint)]
+    return [Finding("broker", True, f"answers; {waiting} wake-ups wait")]
+
+
+def _dns(settings: Settings) -> list[Finding]:
+    host = _some_host(settings)
+    try:
+        asyncio.run(_resolve(host))
+    except (OSError, TimeoutError) as error:
+        hint = "look at /etc/resolv.conf: feeds and articles cannot be fetched"
+        return [Finding("names", False, f"{host} is not resolved: {error or 'timeout'}", hint)]
+    return [Finding("names", True, f"{host} is resolved")]
+
+
+async def _resolve(host: str) -> None:
+    async with asyncio.timeout(_DNS_SECONDS):
+        resolver = AsyncResolver()
+        try:
+            await resolver.resolve(host, family=socket.AF_UNSPEC)
+        finally:
+            await resolver.close()
+
+
+def _some_host(settings: Settings) -> str:
+    try:
+        schema.check(settings)
+    except KabarError:
+        return "localhost"
+    rows = feeds.listing(store.open_engine(settings, pooled=False))
+    return next((host for row in rows if (host := urlsplit(row["url"]).hostname)), "localhost")
+
+
+def _engines(settings: Settings) -> list[Finding]:
+    engines = ", ".join(settings.translate.engines)
+    wanted = ", ".join(settings.translate.targets) or "no language"
+    return [Finding("translation", True, f"into {wanted} by: {engines}")]
