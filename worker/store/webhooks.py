@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Engine,
+    RowMapping,
     Select,
     delete,
     exists,
