@@ -246,7 +246,7 @@ class Stack:
 
     async def kabar(self, *arguments: str) -> str:
         """What a command of ours printed in the stack."""
-        return await self.compose("exec", "-T", "control", "kabar", *arguments)
+        return await self.compose("exec", "-T", "io", "kabar", *arguments)
 
     async def run(self, *arguments: str, check: bool = True) -> Done:
         command = (self._runner, *arguments) if self._runner else ("docker", *arguments)
