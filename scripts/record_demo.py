@@ -3,6 +3,7 @@
     python scripts/record_demo.py
 """
 
+import io
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ def main() -> int:
     """Run the demo, then write the picture; returns the demo's exit code."""
     done = subprocess.run(
         [sys.executable, "-m", "worker", "demo", "--stories", str(_STORIES), "--exit"],
+        check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env={**os.environ, "COLUMNS": str(_COLUMNS)},
@@ -27,7 +29,7 @@ def main() -> int:
         timeout=200,
     )
     if done.returncode == 0:
-        console = Console(record=True, width=_COLUMNS, file=Path(os.devnull).open("w"))
+        console = Console(record=True, width=_COLUMNS, file=io.StringIO())
         console.print(Text.from_ansi("$ kabar demo --stories 3 --exit\n" + done.stdout))
         # Nothing is fetched to show it: the named fonts come from a network, the fallbacks do not.
         svg = console.export_svg(title="kabar demo")

@@ -6,7 +6,9 @@ Loaded by worker and beat alone (`kabar worker`, `kabar beat`).
 import gc
 import os
 import socket
+import time
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -175,6 +177,33 @@ def _heartbeat_step(settings: Settings, roles: Sequence[str]) -> type[bootsteps.
     return HeartbeatStep
 
 
+class _Stopwatch:
+    """The CPU time that each task has taken in this process; told when the process ends."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._runs: Counter[str] = Counter()
+        self._cpu_seconds: Counter[str] = Counter()
+
+    def connect(self) -> None:
+        # weak=False: it lives in no other place than the signals.
+        signals.task_prerun.connect(self._start, weak=False)
+        signals.task_postrun.connect(self._stop, weak=False)
+        signals.worker_process_shutdown.connect(self._tell, weak=False)
+
+    def _start(self, **_: Any) -> None:
+        self._began = time.process_time()
+
+    def _stop(self, task: Any, **_: Any) -> None:
+        self._runs[task.name] += 1
+        self._cpu_seconds[task.name] += time.process_time() - self._began  # type: ignore[assignment]
+
+    def _tell(self, **_: Any) -> None:
+        for name, runs in self._runs.items():
+            seconds = round(self._cpu_seconds[name], 3)
+            log.info("pool process ends", task=name, runs=runs, cpu_seconds=seconds)
+
+
 def _connect_signals(settings: Settings, role: str) -> None:
     def set_up_logging(**_: Any) -> None:
         logs.configure(settings.log)
@@ -187,6 +216,7 @@ def _connect_signals(settings: Settings, role: str) -> None:
         log.info("ready", role=role, host=socket.gethostname(), pid=os.getpid())
         notify.ready()
 
+    _Stopwatch().connect()
     # weak=False: these live in no other place than the signal.
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_process_init.connect(set_up_pool_process, weak=False)

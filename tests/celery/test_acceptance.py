@@ -28,8 +28,8 @@ SURVIVED = pytest.StashKey[bool]()
 
 
 def test_16_kills_of_the_broker_lose_no_work(rig: Rig) -> None:
-    """A wake-up that is being handed over in the moment of a kill is lost (early ack): that is rare,
-    and the dispatcher repeats it. None is run twice.
+    """Early ack loses the wake-up that is being handed over when the broker is killed: that is
+    rare, and the dispatcher repeats it; none is run twice.
     """
     chance, numbers, taken = random.Random(16), count(), []
     with Site(1) as site:

@@ -3,9 +3,11 @@
 import importlib
 import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from worker.errors import KabarError
 
@@ -15,14 +17,27 @@ _NOUNS = ("feeds", "endpoints", "stories", "articles", "deliveries", "config", "
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is one line on stderr."""
+    """Run the command line; what goes wrong is one line on stderr.
+
+    With `--debug` anywhere on it the traceback is shown in place of that line.
+    """
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    command = arguments[0] if arguments else None
+    if isinstance(sys.stdout, TextIOWrapper):  # no title is to end a command in Latin-1
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        make_app(sys.argv[1] if len(sys.argv) > 1 else None)()
-    except KabarError as error:
-        if "--debug" in sys.argv:
+        code = make_app(command)(arguments, standalone_mode=False)
+    except TyperException as error:
+        typer.echo(_usage(error), err=True)
+        code = error.exit_code
+    except Exception as error:
+        known = isinstance(error, KabarError)
+        if "--debug" in sys.argv or (command in _NODES and not known):
             raise
-        typer.echo(f"kabar: {error}", err=True)
-        sys.exit(error.exit_code)
+        line = str(error) if known else f"{error!r}; with --debug it shows where"
+        typer.echo(f"kabar: {' '.join(line.split())}", err=True)
+        code = error.exit_code if isinstance(error, KabarError) else 1
+    sys.exit(code)
 
 
 def make_app(command: str | None = None) -> typer.Typer:
@@ -48,6 +63,15 @@ def make_app(command: str | None = None) -> typer.Typer:
         if not one or name == command:
             app.add_typer(_module(name), name=name)
     return app
+
+
+def _usage(error: TyperException) -> str:
+    message = error.format_message().replace("Value error, ", "")  # pydantic's, behind typer
+    if message.startswith("Usage:"):  # the help of a noun that was given no verb
+        return message
+    context = getattr(error, "ctx", None)
+    way_out = f"; see {context.command_path} --help" if context else ""
+    return f"kabar: {' '.join(message.split()).removesuffix('.')}{way_out}"
 
 
 def _module(name: str) -> typer.Typer:

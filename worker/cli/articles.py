@@ -1,8 +1,8 @@
 """`kabar articles`: what came of each entry."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,12 +23,13 @@ from worker.store import articles
 app = typer.Typer(help="The articles, and what happened to each.", no_args_is_help=True)
 
 INTERNAL = ("lease_token", "lease_until", "url_key", "canonical_key", "content_hash", "feed_entry")
+Stage = Literal["fetch", "process", "translate", "publish", "done", "failed"]
 _Article = Annotated[str, typer.Argument(metavar="ID|URL", help="The article's number or URL.")]
 
 
 @app.command("list")
 def list_(
-    stage: Annotated[str | None, typer.Option(help="Only those in this stage.")] = None,
+    stage: Annotated[Stage | None, typer.Option(help="Only those in this stage.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 20,
     as_json: Json = False,
 ) -> None:
@@ -56,7 +57,7 @@ def show(article: _Article, as_json: Json = False) -> None:
     print_fields(
         {
             "article": f"{row['id']}  {row['url'] or '(no link)'}",
-            "title": row["title"] or row["feed_entry"]["title"],
+            "title": row["title"] or row["feed_entry"].get("title"),
             "publisher": row["publisher"],
             "authors": ", ".join(row["authors"] or ()),
             "published": when(row["published_at"]),
@@ -97,8 +98,11 @@ def _now(row: Mapping[str, Any]) -> str:
             return f"done: it is in story {row['story_id']}"
         case "failed":
             return f"failed for good: {row['reason']}"
-        case stage if row["lease_until"]:
+        case stage if row["lease_until"] and row["lease_until"] >= datetime.now(UTC):
             return f"now in work in {stage}, try {row['attempts']}"
+        case stage if row["lease_until"]:
+            lost = when(row["lease_until"])
+            return f"waits for {stage}: try {row['attempts']} was lost with its process at {lost}"
         case stage:
             return f"waits for {stage}, due {when(row['due_at'])}"
 

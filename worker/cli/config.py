@@ -41,4 +41,8 @@ def _lines(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         elif isinstance(value, list):
             yield prefix + key, ", ".join(map(str, value))
         else:
-            yield prefix + key, "" if value is None else str(value)
+            yield prefix + key, "" if value is None else _word(value)
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)  # as TOML has it

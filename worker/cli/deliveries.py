@@ -1,9 +1,10 @@
 """`kabar deliveries`: what was sent to whom, and what came back."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from worker.cli.endpoints import find as find_endpoint
 from worker.cli.output import (
     MOST,
     CommandError,
@@ -16,21 +17,22 @@ from worker.cli.output import (
 )
 from worker.store import webhooks
 
+State = Literal["pending", "sent", "dead", "held", "cancelled"]
+
 app = typer.Typer(help="The deliveries to endpoints, and their attempts.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(
     endpoint: Annotated[str | None, typer.Option(help="Only those to this endpoint.")] = None,
-    state: Annotated[
-        str | None, typer.Option(help="pending, sent, dead, held or cancelled.")
-    ] = None,
+    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the newest deliveries."""
     with open_store() as engine:
-        rows = webhooks.deliveries(engine, limit, endpoint, state)
+        name = find_endpoint(engine, endpoint)["name"] if endpoint else None
+        rows = webhooks.deliveries(engine, limit, name, state)
     if as_json:
         print_json([record(row) for row in rows])
         return

@@ -4,12 +4,15 @@ import asyncio
 import os
 import shutil
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import typer
 from aiohttp.resolver import AsyncResolver
+from sqlalchemy.exc import DatabaseError
 
 from worker import settings as configuration
 from worker import store
@@ -57,7 +60,8 @@ def examine() -> list[Finding]:
     try:
         settings = configuration.load()
     except KabarError as error:
-        return [Finding("configuration", False, str(error), "`kabar config show` once it loads")]
+        hint = "correct that; each key is explained in config/kabar.toml"
+        return [Finding("configuration", False, str(error), hint)]
     source = str(configuration.config_file() or "no file, only defaults and KABAR_*")
     findings = [Finding("configuration", True, source)]
     for check in (_data_dir, _disk, _store, _broker, _dns, _engines):
@@ -86,28 +90,34 @@ def _disk(settings: Settings) -> list[Finding]:
 def _store(settings: Settings) -> list[Finding]:
     try:
         schema.check(settings)
-    except KabarError as error:
-        return [Finding("store", False, str(error), "`kabar db upgrade` brings it up to date")]
-    engine = store.open_engine(settings, pooled=False)
-    with store.reading(engine) as connection:
-        skew = abs((read_now(connection) - datetime.now(UTC)).total_seconds())
-    findings = [
+        engine = store.open_engine(settings, pooled=False)
+        with store.reading(engine) as connection:
+            now = read_now(connection)
+        heard = processes.listing(engine)
+    except (KabarError, DatabaseError) as error:
+        return [Finding("store", False, str(error).splitlines()[0], _store_hint(settings))]
+    skew = abs((now - datetime.now(UTC)).total_seconds())
+    return [
         Finding("store", True, f"{engine.dialect.name}, at revision {schema.HEAD}"),
         Finding("clock", skew <= _MOST_SKEW_SECONDS, f"{skew:.1f} s from the store's",
                 "set both clocks by NTP: times of events are off"),
+        _processes(heard, now),
     ]  # fmt: skip
-    heard = processes.listing(engine)
-    silent = [
-        row["name"] for row in heard
-        if not processes.is_healthy(datetime.now(UTC) - row["seen_at"])
-    ]  # fmt: skip
+
+
+def _store_hint(settings: Settings) -> str:
+    if settings.store.url:
+        return "start the database, correct store.url, or bring it up to date: `kabar db upgrade`"
+    return "`kabar db upgrade` makes it and brings it up to date, and so does `kabar up`"
+
+
+def _processes(heard: Sequence[Mapping[str, Any]], now: datetime) -> Finding:
     if not heard:
-        findings.append(Finding("processes", False, "none was heard of", "start `kabar up`"))
-    else:
-        found = f"silent: {', '.join(silent)}" if silent else f"{len(heard)} roles live"
-        hint = "if it should run, look at its log; a row is forgotten after a day"
-        findings.append(Finding("processes", not silent, found, hint))
-    return findings
+        return Finding("processes", False, "none was heard of", "start `kabar up`")
+    silent = [row["name"] for row in heard if not processes.is_healthy(now - row["seen_at"])]
+    found = f"silent: {', '.join(silent)}" if silent else f"{len(heard)} roles live"
+    hint = "if it should run, look at its log; a row is forgotten after a day"
+    return Finding("processes", not silent, found, hint)
 
 
 def _broker(settings: Settings) -> list[Finding]:
@@ -123,9 +133,10 @@ def _dns(settings: Settings) -> list[Finding]:
     host = _some_host(settings)
     try:
         asyncio.run(_resolve(host))
-    except (OSError, TimeoutError) as error:
+    except OSError as error:
+        found = f"{host} is not resolved: {error.strerror or 'no answer'}"
         hint = "look at /etc/resolv.conf: feeds and articles cannot be fetched"
-        return [Finding("names", False, f"{host} is not resolved: {error or 'timeout'}", hint)]
+        return [Finding("names", False, found, hint)]
     return [Finding("names", True, f"{host} is resolved")]
 
 
@@ -141,9 +152,9 @@ async def _resolve(host: str) -> None:
 def _some_host(settings: Settings) -> str:
     try:
         schema.check(settings)
-    except KabarError:
-        return "localhost"
-    rows = feeds.listing(store.open_engine(settings, pooled=False))
+        rows = feeds.listing(store.open_engine(settings, pooled=False))
+    except (KabarError, DatabaseError):  # said already
+        rows = []
     return next((host for row in rows if (host := urlsplit(row["url"]).hostname)), "localhost")
 
 

@@ -49,6 +49,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add an endpoint; a new signing secret is shown once."""
+    if not name.strip() or clean(name) != name or "\n" in name:
+        raise CommandError(f"{name!r} is no name: a word or two that can be printed are expected")
     check_url(url)
     if urlsplit(url).scheme == "http" and not allow_http:
         raise CommandError(f"{url} is not https; add --allow-http if that is what you want")
@@ -89,7 +91,7 @@ def list_(as_json: Json = False) -> None:
 def show(endpoint: _Endpoint, as_json: Json = False) -> None:
     """Show an endpoint, and what it was told last."""
     with open_store() as engine:
-        row = _find(engine, endpoint)
+        row = find(engine, endpoint)
         latest = webhooks.deliveries(engine, limit=10, endpoint=row["name"])
     if as_json:
         document = record(row, "secret", "lease_token")
@@ -119,7 +121,7 @@ def show(endpoint: _Endpoint, as_json: Json = False) -> None:
 def remove(endpoint: _Endpoint) -> None:
     """Tell an endpoint nothing any more, and forget what it was told."""
     with open_store() as engine:
-        row = _find(engine, endpoint)
+        row = find(engine, endpoint)
         webhooks.remove(engine, row["id"])
     typer.echo(f"removed {row['name']}")
 
@@ -129,7 +131,7 @@ def try_(endpoint: _Endpoint, as_json: Json = False) -> None:
     """Send a signed `test.ping` to an endpoint now, and show what it answers."""
     settings = configuration.load()
     with open_store() as engine:
-        row = _find(engine, endpoint)
+        row = find(engine, endpoint)
     event = test_ping(row["name"], datetime.now(UTC))
     response = asyncio.run(_ping(settings, webhooks.known(row), event))
     if as_json:
@@ -138,8 +140,8 @@ def try_(endpoint: _Endpoint, as_json: Json = False) -> None:
         seconds = f"{response.elapsed_seconds:.2f} s"
         typer.echo(f"{row['name']} accepted it: status {response.status} after {seconds}")
     if not response.ok:
-        body = response.body.decode("utf-8", "replace")[:200]
-        said = f"; it said: {clean(body)}" if body.strip() else ""
+        body = clean(response.body.decode("utf-8", "replace")[:200])
+        said = f"; it said: {body}" if body.strip() else ""
         raise CommandError(f"{row['name']} did not accept it: {response.detail}{said}")
 
 
@@ -166,7 +168,9 @@ def _answer(event: Event, response: Response) -> dict[str, Any]:
     }
 
 
-def _find(engine: Engine, endpoint: str) -> dict[str, Any]:
+def find(engine: Engine, endpoint: str) -> dict[str, Any]:
+    """The endpoint with this name or number; raises `CommandError` with the nearest name."""
+
     def names() -> list[str]:
         return [row["name"] for row in webhooks.listing(engine)]
 

@@ -1,5 +1,6 @@
 """`kabar feeds`: the list of feeds."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -7,6 +8,7 @@ from sqlalchemy import Engine
 
 from worker.cli.lookup import found
 from worker.cli.output import (
+    CommandError,
     Json,
     open_store,
     print_fields,
@@ -31,6 +33,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Follow a feed; it is polled at once."""
+    if Path(url).is_file():
+        raise CommandError(f"{url} is a file: a feed is added by its URL, each one by itself")
     with open_store() as engine:
         added = feeds.add(engine, url, interval_seconds=interval_seconds)
     if as_json:
@@ -51,7 +55,7 @@ def list_(as_json: Json = False) -> None:
         rows,
         {
             "id": None, "state": None, "title": None, "url": None, "articles": None,
-            "polled_at": when, "due_at": when, "failures": None, "detail": None,
+            "polled_at": when, "due_at": when, "detail": None,
         },
         empty="no feeds yet: add one with `kabar feeds add URL`",
     )  # fmt: skip

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from worker.cli.output import CommandError
+from worker.cli.output import CommandError, clean
 
 T = TypeVar("T")
 
@@ -20,4 +20,4 @@ def found(
         return row
     near = difflib.get_close_matches(asked, list(names()), n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else f": `{listing}` shows what there is"
-    raise CommandError(f"there is no {noun} {asked}{hint}")
+    raise CommandError(clean(f"there is no {noun} {asked}{hint}"))

@@ -23,6 +23,9 @@ from worker.store import schema
 
 MOST = 2**63 - 1  # that a store can count to
 _UNFOLDED = 10_000  # characters of a line
+_SHORT = 19  # characters: a time
+_FOLDED = 16  # to which a column of longer ones may be narrowed
+_GAP = 2  # between columns
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -55,7 +58,8 @@ def open_store() -> Iterator[Engine]:
 
 def print_json(document: Any) -> None:
     """The one document of a command with `--json`."""
-    json.dump(document, sys.stdout, ensure_ascii=False, default=_plain, indent=2)
+    is_utf8 = sys.stdout.encoding.lower() == "utf-8"
+    json.dump(document, sys.stdout, ensure_ascii=not is_utf8, default=_plain, indent=2)
     sys.stdout.write("\n")
 
 
@@ -64,24 +68,30 @@ def print_table(
     columns: Mapping[str, Callable[[Any], str] | None],
     empty: str,
 ) -> None:
-    """A table of `rows`, one column a key of `columns`; or, without rows, what to do next."""
-    table = make_table(rows, columns)
-    if table.row_count:
-        make_console().print(table)
-    else:
+    """A table of `rows`, one column a key of `columns`; or, without rows, what to do next.
+
+    On a terminal that is too narrow for it each row is a paragraph.
+    """
+    cells = [_cells(row, columns) for row in rows]
+    console = make_console()
+    if not cells:
         typer.echo(empty)
+    elif _least_width(cells) <= console.width:
+        console.print(_table(cells, whole=True))
+    else:
+        for position, row in enumerate(cells):
+            if position:
+                typer.echo("")
+            print_fields(row)
 
 
 def make_table(
     rows: Iterable[Mapping[str, Any]], columns: Mapping[str, Callable[[Any], str] | None]
 ) -> Table:
-    """A table of `rows`, one column a key of `columns`, shown by its function if it has one."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(_shown(row[name], show) for name, show in columns.items()))
-    return table
+    """A table of `rows` (at least one), one column a key of `columns`, shown by its function if it
+    has one.
+    """
+    return _table([_cells(row, columns) for row in rows], whole=False)
 
 
 def make_console() -> Console:
@@ -117,6 +127,31 @@ def record(row: Mapping[str, Any], *without: str) -> dict[str, Any]:
 def _zone() -> ZoneInfo | None:
     name = configuration.load().display.timezone
     return ZoneInfo(name) if name else None  # None: the machine's
+
+
+def _cells(
+    row: Mapping[str, Any], columns: Mapping[str, Callable[[Any], str] | None]
+) -> dict[str, str]:
+    return {name.replace("_", " "): _shown(row[name], show) for name, show in columns.items()}
+
+
+def _table(cells: Sequence[Mapping[str, str]], *, whole: bool) -> Table:
+    """With `whole` what is short stays in one piece: titles and URLs give way."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, width in _widths(cells).items():
+        table.add_column(name, overflow="fold", no_wrap=whole and width <= _SHORT)
+    for row in cells:
+        table.add_row(*row.values())
+    return table
+
+
+def _least_width(cells: Sequence[Mapping[str, str]]) -> int:
+    widths = _widths(cells).values()
+    return sum(width if width <= _SHORT else _FOLDED for width in widths) + _GAP * len(widths)
+
+
+def _widths(cells: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    return {name: max(map(len, (name, *(row[name] for row in cells)))) for name in cells[0]}
 
 
 def _shown(value: Any, show: Callable[[Any], str] | None) -> str:

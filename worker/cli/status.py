@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 from sqlalchemy import Engine
@@ -41,14 +42,15 @@ def show(
 
 
 def _watch(engine: Engine) -> None:
-    console = Console(markup=False, emoji=False, highlight=False)
-    with Live(_screen(_document(engine)), console=console, auto_refresh=False) as live:
-        try:
-            while True:
-                time.sleep(_LOOK_SECONDS)
-                live.update(_screen(_document(engine)), refresh=True)
-        except KeyboardInterrupt:
-            return
+    console = make_console()
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+        while True:
+            screen = _screen(_document(engine))
+            if console.is_terminal:
+                live.update(screen, refresh=True)
+            else:  # nothing to draw over: each look follows the last
+                console.print(screen)
+            time.sleep(_LOOK_SECONDS)
 
 
 def _document(engine: Engine) -> dict[str, Any]:

@@ -84,8 +84,8 @@ class Newsroom:
     """Serves `sites` while used as an async context manager.
 
     `publish`, `repeat` and `update` may be called at any time then; feeds and pages change at once.
-    `port` 0 takes any free port, `host` None addresses on loopback; `weight_bytes` is what each page
-    weighs at least.
+    `port` 0 takes any free port, `host` None addresses on loopback; `weight_bytes` is what each
+    page weighs at least.
     """
 
     def __init__(

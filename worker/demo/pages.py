@@ -24,6 +24,28 @@ _PROMOTED_AFTER = (2, 5)  # paragraphs of a part behind which another article is
 _IN_A_BOX = 5
 _BETWEEN_TEASERS = timedelta(minutes=17)  # where a headline has no time of its own
 _STEP = 512
+_MENU_ITEM = """\
+<li id="menu-item-7{0}" class="menu__item menu__item--{0} menu__item--has-children" \
+data-position="{0}"><a class="menu__link menu__link--level-1" data-track="menu|rubrik|{0}" \
+href="/rubrik/{0}?utm_source=menu&amp;utm_medium=top&amp;utm_campaign=navigasi">Rubrik {0}</a>
+<ul class="menu__sub" aria-label="Rubrik {0}"><li class="menu__item menu__item--level-2">\
+<a class="menu__link menu__link--level-2" href="/rubrik/{0}/indeks?page=1" \
+data-track="menu|indeks|{0}">Indeks</a></li></ul></li>
+"""
+_TEASER = """\
+<div class="teaser teaser--horizontal teaser--{0}" data-component="teaser" data-position="{0}" \
+data-id="7{0:06}" data-track="teaser|foto|{0}">
+<div class="teaser__media"><a class="teaser__link" aria-hidden="true" tabindex="-1" \
+href="/foto/{0}?utm_source=teaser&amp;utm_medium=gambar"><img class="teaser__image" \
+src="/media/7{0:06}/320x180.jpg?q=75" srcset="/media/7{0:06}/320x180.jpg?q=75 320w, \
+/media/7{0:06}/480x270.jpg?q=75 480w, /media/7{0:06}/640x360.jpg?q=75 640w, \
+/media/7{0:06}/960x540.jpg?q=75 960w" sizes="(max-width: 640px) 50vw, 320px" width="320" \
+height="180" loading="lazy" decoding="async" style="aspect-ratio:16/9" alt=""></a></div>
+<div class="teaser__body"><span class="teaser__kicker">Foto</span> <a class="teaser__title" \
+href="/foto/{0}?utm_source=teaser&amp;utm_medium=judul">Foto {0}</a> \
+<span class="teaser__date" data-time="16427{0:05}">{0} menit lalu</span></div>
+</div>
+"""
 
 
 @dataclass(frozen=True)
@@ -92,8 +114,9 @@ def render(
 
     `promoted` are the lines between paragraphs ("Baca Juga"), `related` fills the boxes, newest
     first; where there are too few, headlines without an article stand in. A page lighter than
-    `weight_bytes` is filled up to about that with what pages are heavy of: half of it scripts and
-    styles, half menus. Without a `layout` it is the usual one of the article's language.
+    `weight_bytes` is filled up to about that with what pages are heavy of: two fifths scripts and
+    styles, the rest menus and teasers, so that it has some six elements a kilobyte (as do news
+    pages of 100 to 250 KB). Without a `layout` it is the usual one of the article's language.
     """
     layout = layout or _USUAL[article.language]
     fields = _fields(article, site, url, layout)
@@ -104,8 +127,9 @@ def render(
     missing = weight_bytes - len(page.encode())
     if missing <= 0:
         return page
+    scripts = missing * 2 // 5
     return template.substitute(
-        fields, head_padding=_scripts(missing // 2), body_padding=_menus(missing - missing // 2)
+        fields, head_padding=_scripts(scripts), body_padding=_boxes(missing - scripts)
     )
 
 
@@ -288,10 +312,12 @@ def _scripts(size: int) -> str:
     return f"<style>\n{rules}</style>\n<script>\n{code}</script>"
 
 
-def _menus(size: int) -> str:
-    item = '<li class="menu__item menu__item--{0}"><a class="menu__link" href="/m/{0}">Menu</a>\n'
-    item += '<ul class="menu__sub"><li><a href="/m/{0}/a">A</a></li></ul></li>\n'
-    return f'<nav class="menu" hidden><ul class="menu__list">\n{_repeated(item, size)}</ul></nav>'
+def _boxes(size: int) -> str:
+    items, teasers = _repeated(_MENU_ITEM, size // 2), _repeated(_TEASER, size // 2)
+    return (
+        f'<nav class="menu" hidden><ul class="menu__list">\n{items}</ul></nav>\n'
+        f'<div class="teasers" hidden>\n{teasers}</div>'
+    )
 
 
 def _repeated(line: str, size: int) -> str:

@@ -22,6 +22,7 @@ _LONGEST_IDENTITY = 500  # PostgreSQL indexes no more than 2,700 bytes
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 _LONGEST_TAG = 35  # RFC 5646 section 4.4.1
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_OPML = re.compile(rb"<opml\b", re.IGNORECASE)
 _END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
 _REFERENCE = re.compile(rb"&#([xX]0*[0-9a-fA-F]{4}|0*[0-9]{5});")
@@ -121,6 +122,8 @@ def _unless_surrogate(reference: re.Match[bytes]) -> bytes:
 
 
 def _refuse(body: bytes, parsed: Any) -> None:
+    if _OPML.search(body[:1024]):  # it has a head and a body too
+        raise FeedError(Reason.NOT_A_FEED, "an OPML list of feeds, not a feed; add each by its URL")
     if _HTML.search(body[:1024]):
         raise FeedError(
             Reason.NOT_A_FEED, "an HTML page, not a feed; look on it for the feed's URL"

@@ -144,13 +144,22 @@ def listing(engine: Engine, limit: int, stage: str | None = None) -> list[dict[s
 
 
 def find(engine: Engine, asked: str) -> dict[str, Any] | None:
-    """The article with this number or URL (in any of its spellings); None when there is none."""
-    by_url = models.Article.url_key == url_key(asked)
-    wanted = by_url if not asked.isdecimal() else models.Article.id == int(asked)
+    """The article with this number or URL; None when there is none.
+
+    A URL in any of its spellings, be it the feed's or the one that the page gives itself.
+    """
+    article, key = models.Article, url_key(asked)
+    ways = (
+        article.id == models.as_id(asked),
+        article.url_key == key,
+        article.canonical_key == key,  # not indexed: asked only if the others find nothing
+    )
     with reading(engine) as connection:
-        statement = select(models.Article.__table__).where(wanted)
-        row = connection.execute(statement).mappings().first()
-    return dict(row) if row else None
+        for way in ways:
+            statement = select(article.__table__).where(way).order_by(article.id).limit(1)
+            if row := connection.execute(statement).mappings().first():
+                return dict(row)
+    return None
 
 
 def newest_urls(engine: Engine, limit: int = 1_000) -> list[str]:

@@ -6,7 +6,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, RowMapping, delete, func, insert, select, text, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RowMapping,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from worker.feeds import Entry, Feed, PollOutcome, declared
 from worker.feeds.declared import Declared
@@ -87,7 +98,7 @@ def listing(engine: Engine) -> list[dict[str, Any]]:
 
 def find(engine: Engine, asked: str) -> dict[str, Any] | None:
     """The feed with this number or URL; None when there is none."""
-    wanted = models.Feed.id == int(asked) if asked.isdecimal() else models.Feed.url == asked
+    wanted = or_(models.Feed.id == models.as_id(asked), models.Feed.url == asked)
     with reading(engine) as connection:
         row = connection.execute(select(models.Feed.__table__).where(wanted)).mappings().first()
     return dict(row) if row else None

@@ -71,6 +71,13 @@ def _partial(condition: str) -> dict[str, Any]:
 
 # SQLite numbers rows by itself only for INTEGER PRIMARY KEY.
 Id = BigInteger().with_variant(Integer(), "sqlite")
+_LARGEST_ID = 2**63 - 1
+
+
+def as_id(text: str) -> int | None:
+    """The row number that `text` is; None when no row can have it."""
+    number = int(text) if text.isdecimal() and len(text) <= len(str(_LARGEST_ID)) else 0
+    return number if 0 < number <= _LARGEST_ID else None
 
 
 class Base(DeclarativeBase):

@@ -14,6 +14,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -78,9 +79,8 @@ def listing(engine: Engine) -> list[dict[str, Any]]:
 def find(engine: Engine, asked: str) -> dict[str, Any] | None:
     """The endpoint with this name or number, its secret included; None when there is none."""
     endpoint = models.Endpoint
-    wanted = endpoint.name == asked
-    if asked.isdecimal():
-        wanted = wanted | (endpoint.id == int(asked))
+    wanted = or_(endpoint.name == asked, endpoint.id == models.as_id(asked))
+    # A name wins over a number: an endpoint may be called 7.
     statement = select(endpoint.__table__).where(wanted).order_by(endpoint.name != asked)
     with reading(engine) as connection:
         row = connection.execute(statement).mappings().first()

@@ -1,0 +1,59 @@
+"""A store with at least one row in every table, and with work in every stage and state."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, insert
+
+from tests.store.rows import HOUR, NOON, add_article, add_feed, claimed, row
+from worker import webhooks as room
+from worker.reasons import Reason
+from worker.store import feeds, processes, stories, tallies, webhooks
+from worker.store.models import Endpoint, Entry, Host, Page
+from worker.store.sessions import writing
+from worker.webhooks.events import EVENT_TYPES
+
+
+def fill(engine: Engine, directory: Path) -> None:
+    """Fill the store; `directory` takes the feeds file."""
+    feed_id = add_feed(engine, title="Berita “Terkini”", state="failing", failures=2)
+    add_feed(engine, "https://example.org/held")
+    claimed(engine, "poll", limit=1)
+    declared = directory / "feeds.toml"
+    declared.write_text('[[feeds]]\nurl = "https://example.org/declared"\n')
+    feeds.apply_file(engine, declared)
+    _publish(engine, directory)
+    add_article(engine, "fetch")
+    claimed(engine, "fetch")
+    add_article(engine, "fetch", due_at=NOON + HOUR)
+    article_id = add_article(
+        engine, "process", feed_id=feed_id, title="Harga naik \N{BANKNOTE WITH EURO SIGN}",
+        authors=["Siti"], translations={"en": {"title": "Prices rise"}}, published_at=NOON,
+        history=[{"stage": "poll", "at": NOON.isoformat(), "outcome": "listed"}],
+    )  # fmt: skip
+    with writing(engine) as connection:
+        for days in (0, 3, 400):
+            connection.execute(
+                insert(Page).values(
+                    article_id=article_id, part=days, url="https://example.org/",
+                    fetched_at=processes.read_now(connection) - timedelta(days=days),
+                    body=bytes(range(256)),
+                )
+            )  # fmt: skip
+        seen = {"first_seen_at": NOON, "seen_at": NOON, "revision": "a"}
+        connection.execute(
+            insert(Entry),
+            [{"feed_id": feed_id, "identity": name, "article_id": mine, **seen}
+             for name, mine in (("one", article_id), ("two", None))],
+        )  # fmt: skip
+        connection.execute(insert(Host).values(host="example.org:81", robots=b"\0\xff"))
+        tallies.add(connection, "fetch", NOON, [("degraded", Reason.TIMEOUT)])
+
+
+def _publish(engine: Engine, directory: Path) -> None:
+    """Three stories, with their deliveries: one pending, one sent, one in the midst of it."""
+    webhooks.add(engine, "desk", "https://example.org/hook", room.generate_secret(),
+                 event_types=EVENT_TYPES)  # fmt: skip
+    for name in ("One", "Two", "Three"):
+        add_article(engine, "publish", title=name, content_hash=name)
+    stories.publish(engine, claimed(engine, "publish"))
