@@ -99,6 +99,9 @@ def main() -> int:
     runner = str(Path(arguments.runner).resolve()) if arguments.runner else None
     try:
         return asyncio.run(check(runner, build=not arguments.no_build))
+    except asyncio.CancelledError:
+        print("stack: interrupted", file=sys.stderr)
+        return 130
     except (CheckError, TimeoutError, OSError) as error:
         print(f"stack: FAILED: {error or type(error).__name__}", file=sys.stderr)
         return 1
@@ -138,12 +141,12 @@ async def walk(stack: "Stack") -> None:
 
     async with outside(gateway) as press:
         await press.follow(stack)
-        added_at = time.monotonic()
+        published_at = time.monotonic()
         press.publish(2)
         await press.until(lambda: press.ledger.arrivals, "a first alert")
         now = time.monotonic()
-        say(f"up to first alert: {now - started_at:.1f} s ({now - added_at:.1f} s of it "
-                    "from the feeds' adding)")  # fmt: skip
+        say(f"up to first alert: {now - started_at:.1f} s ({now - published_at:.1f} s of it "
+                    "from its publication)")  # fmt: skip
 
         async with press.going_on(6):
             seconds = await timed(stack.up("--scale", "cpu=4", "--scale", "io=2"))

@@ -36,6 +36,8 @@ def test_other_urls_stay_as_they_are(url: str) -> None:
         ("redis://:hunter2/#?@h/", "redis://:***@h/"),
         ("redis://:hunter2@[::1/", "redis://:***@[::1/"),
         ("redis+socket://:hunter2@/run/x.sock", "redis+socket://:***@/run/x.sock"),
+        ("postgresql:///db?password=hunter2&host=/run", "postgresql:///db?password=***&host=/run"),
+        ("postgresql://h/db?sslpassword=hunter2", "postgresql://h/db?sslpassword=***"),
         ("not a url", "not a url"),
     ],
 )

@@ -7,6 +7,7 @@ KEY_PREFIX = "kabar:"  # of all our keys, on a server that others may use too
 
 # Up to the last `@`: a password that ought to have been percent-encoded is hidden whole.
 _PASSWORD = re.compile(r"(?<=//)([^/?#@:]*):.*@", re.DOTALL)
+_PARAMETER = re.compile(r"([?&]\w*password=)[^&#]*", re.IGNORECASE)
 
 
 def redis_url(url: str) -> str:
@@ -21,4 +22,4 @@ def redis_url(url: str) -> str:
 
 def masked(url: str) -> str:
     """`url` (or what was meant to be one) without its password."""
-    return _PASSWORD.sub(r"\1:***@", url)
+    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))

@@ -30,7 +30,7 @@ from worker.store import feeds as feed_statements
 from worker.store import stories as story_statements
 from worker.store import webhooks as webhook_statements
 from worker.store.claims import MAX_EXPIRIES, Claim
-from worker.store.groups import Groups, Outcome
+from worker.store.groups import Groups, Outcome, commit_in_groups
 from worker.store.sessions import read_now
 
 log = logs.get(__name__)
@@ -210,17 +210,24 @@ def process() -> None:
     if not (claim := _claim(my, "process", my.settings.process.batch)):
         return
     sources = {source.article_id: source for source in article_statements.sources(my.engine, claim)}
-    for row in _in_time(my, claim):
+
+    def one(row: RowMapping) -> language.ProcessOutcome:
+        source = sources[row["id"]]
         with logs.bind(article=row["id"]):
-            source = sources[row["id"]]
             if row["expiries"] >= MAX_EXPIRIES:
                 outcome = language.crashed(source, my.settings)
             else:
                 outcome = language.process(source, my.settings)
             log.info("processed", language=outcome.language, words=outcome.article.word_count,
                      reason=outcome.reason)  # fmt: skip
-        article_statements.save_processed(my.engine, claim, [outcome])
-        my.wakes.wake(outcome.next_stage)
+        return outcome
+
+    def commit(outcomes: list[language.ProcessOutcome]) -> None:
+        article_statements.save_processed(my.engine, claim, outcomes)
+        for stage in dict.fromkeys(outcome.next_stage for outcome in outcomes):
+            my.wakes.wake(stage)
+
+    commit_in_groups(map(one, _in_time(my, claim)), commit)
 
 
 @shared_task(name="kabar.translate", ignore_result=True)
@@ -231,7 +238,8 @@ def translate() -> None:
         return
     engines = translation.engines(my.settings.translate)
     targets = my.settings.translate.targets
-    for row in _in_time(my, claim):
+
+    def one(row: RowMapping) -> translation.TranslateOutcome:
         texts = article_statements.to_translate(row)
         with logs.bind(article=row["id"]):
             if row["expiries"] >= MAX_EXPIRIES:
@@ -239,8 +247,13 @@ def translate() -> None:
             else:
                 outcome = translation.translate(texts, engines, targets, claim.now)
             log.info("translated", result=outcome.status, reason=outcome.reason)
-        article_statements.save_translated(my.engine, claim, [outcome])
+        return outcome
+
+    def commit(outcomes: list[translation.TranslateOutcome]) -> None:
+        article_statements.save_translated(my.engine, claim, outcomes)
         my.wakes.wake("publish")
+
+    commit_in_groups(map(one, _in_time(my, claim)), commit)
 
 
 @shared_task(name="kabar.publish", ignore_result=True)
@@ -288,7 +301,8 @@ async def _serve(my: Context, claim: Claim, client: Client, row: RowMapping, unt
             *(_attempt(my, client, endpoint, delivery, now) for delivery in deliveries)
         )
         await asyncio.to_thread(webhook_statements.record, my.engine, endpoint.id, outcomes)
-    await asyncio.to_thread(webhook_statements.give_back, my.engine, claim, endpoint.id)
+    if await asyncio.to_thread(webhook_statements.give_back, my.engine, claim, endpoint.id):
+        my.wakes.wake("deliver")
 
 
 async def _attempt(

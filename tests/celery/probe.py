@@ -40,6 +40,14 @@ def sleep(name: str, seconds: float) -> None:
     note("end", name)
 
 
+@shared_task(name="probe.toil", ignore_result=True)  # type: ignore[untyped-decorator]
+def toil(name: str, cpu_seconds: float) -> None:
+    until = time.process_time() + cpu_seconds
+    while time.process_time() < until:
+        pass
+    note("toiled", name)
+
+
 @shared_task(name="probe.say", ignore_result=True)  # type: ignore[untyped-decorator]
 def say(name: str) -> None:
     sys.stdout.write("written to standard output\n")

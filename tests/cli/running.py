@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from worker.cli import main
+from worker.cli.output import zone
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Commands:
     def __call__(self, *arguments: str) -> Done:
         self._monkeypatch.setattr(sys, "argv", ["kabar", *arguments])
         self._capsys.readouterr()
+        zone.cache_clear()  # which the process of a command reads once
         code: object = 0
         try:
             main()

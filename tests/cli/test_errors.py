@@ -5,17 +5,28 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from tests.cli.running import Commands
-from worker.store import processes
+from worker.store import processes, sessions
 from worker.store.sessions import writing
 
+LISTINGS = [
+    ("feeds", "list"),
+    ("endpoints", "list"),
+    ("stories", "list"),
+    ("articles", "list"),
+    ("deliveries", "list"),
+    ("status", "--json"),
+]
 READERS = [
     ("feeds", "list"),
+    ("articles", "explain", "1"),
+    ("deliveries", "list"),
     ("endpoints", "list", "--json"),
     ("stories", "show", "1"),
     ("status", "--json"),
@@ -131,18 +142,31 @@ def test_a_data_directory_that_cannot_be_written(
     assert "Permission denied" in done.error
 
 
+@pytest.mark.parametrize("kind", ["IMMEDIATE", "EXCLUSIVE"])
 def test_a_store_that_another_holds(
-    kabar: Commands, store: Engine, monkeypatch: pytest.MonkeyPatch
+    kabar: Commands, store: Engine, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Only who writes has to wait; a heartbeat that is looked at must not."""
     monkeypatch.setattr("worker.store.sessions.BUSY_SECONDS", 0.1)
     processes.Heart(("io",), datetime.now(UTC)).beat(store)
     with closing(sqlite3.connect(str(store.url.database), isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        for command in (("feeds", "list"), ("status",), ("health", "io"), ("db", "check")):
-            assert kabar(*command).code == 0
+        other.execute(f"BEGIN {kind}")
+        for command in (*LISTINGS, ("health", "io"), ("db", "check")):
+            assert kabar(*command).code == 0, command
         done = kabar("feeds", "add", "https://example.org/feed")
     assert (done.code, done.error) == (
         1,
         "kabar: the store is locked by another process: try again",
     )
+
+
+def test_who_writes_waits_for_the_store(kabar: Commands, store: Engine) -> None:
+    """For up to ten seconds."""
+    assert sessions.BUSY_SECONDS == 10
+    other = sqlite3.connect(str(store.url.database), isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = Timer(0.5, other.close)
+    release.start()
+    done = kabar("feeds", "add", "https://example.org/feed")
+    release.join()
+    assert (done.code, done.out) == (0, "added https://example.org/feed\n")

@@ -68,9 +68,11 @@ def test_a_reader_that_never_was(store: Engine) -> None:
 
 
 def test_a_usage_error(store: Engine) -> None:
-    code, out, err = run("feeds", "remove")
+    code, out, err = run("feeds", "lst")
     assert (code, out) == (2, "")
-    assert "No such command 'remove'" in err
+    assert err == (
+        "kabar: No such command 'lst'. Did you mean 'list'?; see python -m worker feeds --help\n"
+    )
 
 
 def test_a_taken_port_ends_the_web_service(store: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,15 @@
 from datetime import timedelta
 from pathlib import Path
 
+import zstandard
 from sqlalchemy import Engine, insert
 
-from tests.store.rows import HOUR, NOON, add_article, add_feed, claimed, row
+from tests.store.rows import HOUR, NOON, add_article, add_feed, change, claimed, row
 from worker import webhooks as room
 from worker.reasons import Reason
-from worker.store import feeds, processes, stories, tallies, webhooks
+from worker.store import feeds, stories, tallies, webhooks
 from worker.store.models import Endpoint, Entry, Host, Page
-from worker.store.sessions import writing
+from worker.store.sessions import read_now, writing
 from worker.webhooks.events import EVENT_TYPES
 
 
@@ -22,7 +23,7 @@ def fill(engine: Engine, directory: Path) -> None:
     declared = directory / "feeds.toml"
     declared.write_text('[[feeds]]\nurl = "https://example.org/declared"\n')
     feeds.apply_file(engine, declared)
-    _publish(engine, directory)
+    _publish(engine)
     add_article(engine, "fetch")
     claimed(engine, "fetch")
     add_article(engine, "fetch", due_at=NOON + HOUR)
@@ -36,8 +37,8 @@ def fill(engine: Engine, directory: Path) -> None:
             connection.execute(
                 insert(Page).values(
                     article_id=article_id, part=days, url="https://example.org/",
-                    fetched_at=processes.read_now(connection) - timedelta(days=days),
-                    body=bytes(range(256)),
+                    fetched_at=read_now(connection) - timedelta(days=days),
+                    body=zstandard.compress(bytes(range(256))),
                 )
             )  # fmt: skip
         seen = {"first_seen_at": NOON, "seen_at": NOON, "revision": "a"}
@@ -50,10 +51,12 @@ def fill(engine: Engine, directory: Path) -> None:
         tallies.add(connection, "fetch", NOON, [("degraded", Reason.TIMEOUT)])
 
 
-def _publish(engine: Engine, directory: Path) -> None:
-    """Three stories, with their deliveries: one pending, one sent, one in the midst of it."""
-    webhooks.add(engine, "desk", "https://example.org/hook", room.generate_secret(),
-                 event_types=EVENT_TYPES)  # fmt: skip
+def _publish(engine: Engine) -> None:
+    """Three stories; one is being told of, two are to be."""
+    secret = room.generate_secret()
+    webhooks.add(engine, "desk", "https://example.org/hook", secret, event_types=EVENT_TYPES)
+    change(engine, Endpoint, due_at=NOON)
     for name in ("One", "Two", "Three"):
         add_article(engine, "publish", title=name, content_hash=name)
     stories.publish(engine, claimed(engine, "publish"))
+    webhooks.begin(engine, claimed(engine, "deliver"), row(engine, Endpoint)["id"], 1, NOON)

@@ -79,6 +79,24 @@ class TestClaim:
         assert (row["attempts"], row["expiries"]) == (1, 0)
         assert batch.work_seconds == 30
 
+    @pytest.mark.parametrize(
+        ("stage", "left_out"),
+        [
+            ("fetch", {"feed_entry", "text", "summary"}),
+            ("process", {"text", "summary"}),
+            ("translate", {"feed_entry", "text"}),
+            ("publish", {"feed_entry", "text"}),
+        ],
+    )
+    def test_a_row_comes_without_what_its_stage_does_not_read(
+        self, engine: Engine, stage: Stage, left_out: set[str]
+    ) -> None:
+        add_articles(engine, 1, stage)
+        batch = claim(engine, stage, 1, LEASE, NOON)
+        assert batch is not None
+        (row,) = batch.rows
+        assert set(Article.__table__.columns.keys()) - set(row) == left_out
+
     def test_rows_that_another_is_claiming_are_passed_over(
         self, make_settings: MakeSettings, migrated_postgres_url: str
     ) -> None:

@@ -1,9 +1,10 @@
 import asyncio
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from worker.store.groups import Groups
+from worker.store.groups import Groups, commit_in_groups
 
 NEVER = 600.0  # seconds between groups where only the size is to count
 
@@ -141,3 +142,46 @@ def test_an_error_in_the_block_loses_no_outcome() -> None:
     with pytest.raises(LookupError, match="in the block"):
         asyncio.run(work())
     assert commits.groups == [[1]]
+
+
+class TestWithoutALoop:
+    @pytest.mark.parametrize(
+        ("seconds", "size", "groups"),
+        [
+            (NEVER, 2, [[0, 1], [2, 3], [4]]),
+            (NEVER, 5, [[0, 1, 2, 3, 4]]),
+            (0.0, 5, [[0], [1], [2], [3], [4]]),
+        ],
+    )
+    def test_a_group_is_committed_when_it_is_full_or_old_or_the_last(
+        self, seconds: float, size: int, groups: list[list[int]]
+    ) -> None:
+        commits = Commits()
+        commit_in_groups(range(5), commits, seconds=seconds, size=size)
+        assert commits.groups == groups
+
+    def test_nothing_is_no_group(self) -> None:
+        commits = Commits()
+        commit_in_groups([], commits)
+        assert commits.groups == []
+
+    def test_what_was_made_before_an_error_is_committed(self) -> None:
+        def outcomes() -> Iterator[int]:
+            yield from range(3)
+            raise ZeroDivisionError
+
+        commits = Commits()
+        with pytest.raises(ZeroDivisionError):
+            commit_in_groups(outcomes(), commits, seconds=NEVER, size=2)
+        assert commits.groups == [[0, 1], [2]]
+
+    def test_a_group_that_cannot_be_committed_is_tried_once(self) -> None:
+        tried = []
+
+        def commit(group: list[int]) -> None:
+            tried.append(group)
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            commit_in_groups(range(5), commit, seconds=NEVER, size=2)
+        assert tried == [[0, 1]]

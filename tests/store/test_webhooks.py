@@ -262,9 +262,19 @@ class TestGivingBack:
         batch = claimed(engine, "deliver")
         (begun,) = begin(engine, batch, endpoint_id)
         webhooks.record(engine, endpoint_id, [failed(begun)], NOON)
-        webhooks.give_back(engine, batch, endpoint_id)
+        assert not webhooks.give_back(engine, batch, endpoint_id, NOON)
         assert claim(engine, "deliver", 10, LEASE, NOON + HOUR / 2) is None
         assert claim(engine, "deliver", 10, LEASE, NOON + HOUR) is not None
+
+    def test_what_came_meanwhile_is_told(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine)
+        batch = claimed(engine, "deliver")
+        (begun,) = begin(engine, batch, endpoint_id)
+        webhooks.record(engine, endpoint_id, [outcome(begun, "sent")], NOON)
+        tell(engine)
+        assert claim(engine, "deliver", 10, LEASE, NOON) is None
+        assert webhooks.give_back(engine, batch, endpoint_id, NOON)
+        assert claim(engine, "deliver", 10, LEASE, NOON) is not None
 
     def test_an_endpoint_set_aside_waits_and_starts_anew(
         self, engine: Engine, endpoint_id: int

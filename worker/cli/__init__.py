@@ -23,8 +23,9 @@ def main() -> None:
     """
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     command = arguments[0] if arguments else None
-    if isinstance(sys.stdout, TextIOWrapper):  # no title is to end a command in Latin-1
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):  # no title is to end a command on a Latin-1 terminal
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = make_app(command)(arguments, standalone_mode=False)
     except TyperException as error:

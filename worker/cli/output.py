@@ -115,18 +115,19 @@ def clean(text: str) -> str:
 
 def when(value: datetime | None) -> str:
     """A time in the zone of the settings, to the second."""
-    return value.astimezone(_zone()).strftime("%Y-%m-%d %H:%M:%S") if value else ""
+    return value.astimezone(zone()).strftime("%Y-%m-%d %H:%M:%S") if value else ""
+
+
+@cache
+def zone() -> ZoneInfo | None:
+    """The zone in which people are told times; None for the machine's."""
+    name = configuration.load().display.timezone
+    return ZoneInfo(name) if name else None
 
 
 def record(row: Mapping[str, Any], *without: str) -> dict[str, Any]:
     """A row as JSON shows it, less the columns that are of no use outside."""
     return {key: value for key, value in row.items() if key not in without}
-
-
-@cache
-def _zone() -> ZoneInfo | None:
-    name = configuration.load().display.timezone
-    return ZoneInfo(name) if name else None  # None: the machine's
 
 
 def _cells(

@@ -37,10 +37,19 @@ MAX_EXPIRIES = 3
 _POLLED: ColumnElement[bool] = literal_column("feeds.state IN ('active', 'failing')")
 _PENDING: ColumnElement[bool] = literal_column("deliveries.state = 'pending'")
 
+# What may be long, and is not read by whoever claims for these stages.
+_NOT_NEEDED: dict[Stage, tuple[str, ...]] = {
+    "fetch": ("feed_entry", "text", "summary"),
+    "process": ("text", "summary"),
+    "translate": ("feed_entry", "text"),
+    "publish": ("feed_entry", "text"),
+}
+
 
 @dataclass(frozen=True)
 class Claim:
-    """Rows held under one lease. `now` is the store's time of the claim.
+    """Rows held under one lease, without long columns that their stage does not read. `now` is the
+    store's time of the claim.
 
     `full` says that there may be more to claim.
     """
@@ -68,11 +77,15 @@ def claim(
     """
     with reading(engine) as connection:
         now = now or read_now(connection)
-        if not connection.execute(select(_is_due(stage, now))).scalar():
-            return None
+        due = select(_is_due(stage, now, expired=True), _is_due(stage, now, expired=False))
+        has_expired, is_waiting = connection.execute(due).one()
+    if not has_expired and not is_waiting:
+        return None
     with writing(engine) as connection:
         token = secrets.token_hex(16)
-        if rows := _take(connection, stage, 1, token, now, now + lease, expired=True):
+        if has_expired and (
+            rows := _take(connection, stage, 1, token, now, now + lease, expired=True)
+        ):
             return Claim(stage, token, now, lease, rows, full=True)
         if rows := _take(connection, stage, limit, token, now, now + lease, expired=False):
             return Claim(stage, token, now, lease, rows, full=len(rows) == limit)
@@ -83,7 +96,7 @@ def due_stages(engine: Engine, now: datetime | None = None) -> list[Stage]:
     """The stages that have something due, in the order in which data flows; takes no lock."""
     with reading(engine) as connection:
         now = now or read_now(connection)
-        due = connection.execute(select(*(_is_due(stage, now).label(stage) for stage in STAGES)))
+        due = connection.execute(select(*(_is_anything_due(stage, now) for stage in STAGES)))
         return [stage for stage, is_due in zip(STAGES, due.one(), strict=True) if is_due]
 
 
@@ -115,10 +128,9 @@ def _take(
     expired: bool,
 ) -> Sequence[RowMapping]:
     table = _TABLES[stage]
-    is_free = table.c.lease_until < now if expired else table.c.lease_until.is_(None)
     picked = (
         select(table.c.id)
-        .where(_is_ready(stage, now), is_free)
+        .where(_is_ready(stage, now), _is_free(stage, now, expired=expired))
         .order_by(table.c.due_at, table.c.id)
         .limit(limit)
     )
@@ -128,7 +140,8 @@ def _take(
         attempts=table.c.attempts + 1,
         expiries=table.c.expiries + int(expired),
     )
-    rows = connection.execute(statement.returning(*table.c)).mappings().all()
+    needed = [column for column in table.c if column.name not in _NOT_NEEDED.get(stage, ())]
+    rows = connection.execute(statement.returning(*needed)).mappings().all()
     return sorted(rows, key=lambda row: (row["due_at"], row["id"]))
 
 
@@ -154,10 +167,17 @@ def _give_back(
     return connection.execute(statement).rowcount == 1
 
 
-def _is_due(stage: Stage, now: datetime) -> ColumnElement[bool]:
-    table = _TABLES[stage]
-    is_free = table.c.lease_until.is_(None) | (table.c.lease_until < now)
-    return exists().where(_is_ready(stage, now), is_free)
+def _is_anything_due(stage: Stage, now: datetime) -> ColumnElement[bool]:
+    return _is_due(stage, now, expired=False) | _is_due(stage, now, expired=True)
+
+
+def _is_due(stage: Stage, now: datetime, *, expired: bool) -> ColumnElement[bool]:
+    return exists().where(_is_ready(stage, now), _is_free(stage, now, expired=expired))
+
+
+def _is_free(stage: Stage, now: datetime, *, expired: bool) -> ColumnElement[bool]:
+    lease_until = _TABLES[stage].c.lease_until
+    return lease_until < now if expired else lease_until.is_(None)
 
 
 def _is_ready(stage: Stage, now: datetime) -> ColumnElement[bool]:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DatabaseError
 
+from worker import pulse
 from worker.settings import Settings
 from worker.store import pages, processes, schema
 from worker.store.models import Base, Process
@@ -68,9 +69,10 @@ def _refuse_living(engine: Engine) -> None:
         if processes.is_healthy(now - row["seen_at"])
     ]
     if living:
+        seconds = pulse.SILENT_AFTER_SECONDS
         raise StoreError(
-            f"{', '.join(living)} work on the store: stop them first, or what they do meanwhile "
-            "stays behind (--force copies all the same)"
+            f"{', '.join(living)} work on the store: stop them first (one that has just ended "
+            f"counts for {seconds:.0f} s); with --force what they do meanwhile stays behind"
         )
 
 

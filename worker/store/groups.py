@@ -1,16 +1,45 @@
-"""Group commit: outcomes are stored as they finish, a group at a time, off the event loop."""
+"""Group commit: outcomes are stored as they finish, a group at a time (design, invariant 3)."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Generic, TypeVar
 
 Outcome = TypeVar("Outcome")
 
+_SECONDS = 0.2
+_SIZE = 50
+
+
+def commit_in_groups(
+    outcomes: Iterable[Outcome],
+    commit: Callable[[list[Outcome]], None],
+    *,
+    seconds: float = _SECONDS,
+    size: int = _SIZE,
+) -> None:
+    """Hand `outcomes` to `commit` in groups: when one holds `size`, is `seconds` old, or is last.
+
+    When making one of them raises, those before it are committed first.
+    """
+    group: list[Outcome] = []
+    due = time.monotonic() + seconds
+    try:
+        for outcome in outcomes:
+            group.append(outcome)
+            if len(group) >= size or time.monotonic() >= due:
+                full, group = group, []
+                commit(full)
+                due = time.monotonic() + seconds
+    finally:
+        if group:
+            commit(group)
+
 
 class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
-    """Collects outcomes and hands them to `commit` in groups (design, invariant 3).
+    """Collects outcomes on an event loop and hands them to `commit` in groups, off the loop.
 
     A group is committed every `seconds`, or as soon as it holds `size`; `commit` runs in a thread,
     one at a time. Whatever is left is committed when the block ends. The first error that `commit`
@@ -18,7 +47,11 @@ class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
     """
 
     def __init__(
-        self, commit: Callable[[list[Outcome]], None], *, seconds: float = 0.2, size: int = 50
+        self,
+        commit: Callable[[list[Outcome]], None],
+        *,
+        seconds: float = _SECONDS,
+        size: int = _SIZE,
     ) -> None:
         self._commit = commit
         self._seconds = seconds

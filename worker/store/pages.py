@@ -16,7 +16,8 @@ _DAYS_AHEAD = 4
 
 def pack(page: Page) -> Page:
     """`page` with its body compressed (zstd), as it is kept."""
-    return replace(page, body=zstandard.compress(page.body, level=6))
+    # Level 6 takes 7 % off the size, and three times as long.
+    return replace(page, body=zstandard.compress(page.body, level=3))
 
 
 def save(connection: Connection, article_id: int, packed: Sequence[Page]) -> None:

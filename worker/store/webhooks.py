@@ -262,10 +262,19 @@ def record(
             )
 
 
-def give_back(engine: Engine, claim: Claim, endpoint_id: int) -> None:
-    """Give a leased endpoint back; it is due again whenever one of its deliveries is."""
+def give_back(engine: Engine, claim: Claim, endpoint_id: int, now: datetime | None = None) -> bool:
+    """Give a leased endpoint back; it is due again whenever one of its deliveries is.
+
+    Returns whether one is already: whoever was woken for it found the endpoint leased.
+    """
     with writing(engine) as connection:
         finish(connection, "deliver", endpoint_id, claim.token, {})
+        due = exists().where(
+            models.Delivery.endpoint_id == endpoint_id,
+            _PENDING,
+            models.Delivery.due_at <= (now or read_now(connection)),
+        )
+        return bool(connection.execute(select(due)).scalar())
 
 
 def set_aside(engine: Engine, claim: Claim, endpoint_id: int, until: datetime) -> None:

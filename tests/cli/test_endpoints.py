@@ -1,0 +1,254 @@
+"""`kabar endpoints`."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from standardwebhooks.webhooks import Webhook
+
+from tests.cli.rows import add_endpoint, publish
+from tests.cli.running import Commands
+from tests.http.peers import Handler, answer, header, raw, stall
+from tests.store.rows import NOON, change, claimed, row, rows
+from tests.tasks.site import Site
+from worker import webhooks
+from worker.store import webhooks as statements
+from worker.store.models import Attempt, Delivery, Endpoint, Event
+
+HOOK = "https://example.org/hook"
+
+
+def test_an_endpoint_is_added_with_a_secret_of_its_own(
+    kabar: Commands, either_store: Engine
+) -> None:
+    first, secret = kabar("endpoints", "add", "desk", HOOK).out.splitlines()
+    assert first.startswith("added desk")
+    webhooks.check_secret(secret)
+    assert row(either_store, Endpoint)["secret"] == secret
+    (listed,) = kabar("endpoints", "list", "--json").json
+    assert (listed["name"], listed["url"], listed["state"]) == ("desk", HOOK, "active")
+    assert listed["deliveries"] == {}
+    assert secret not in kabar("endpoints", "list", "--json").out
+    assert secret not in kabar("endpoints", "list").out
+
+
+def test_adding_as_json(kabar: Commands, store: Engine) -> None:
+    secret = webhooks.generate_secret()
+    added = kabar(
+        "endpoints", "add", "desk", "http://10.0.0.1/hook",
+        "--allow-http", "--allow-private", "--secret", secret, "--json",
+    ).json  # fmt: skip
+    assert added == {"name": "desk", "url": "http://10.0.0.1/hook", "secret": secret}
+    found = row(store, Endpoint)
+    assert (found["allow_http"], found["allow_private"]) == (True, True)
+
+
+def test_a_table_counts_deliveries(kabar: Commands, store: Engine) -> None:
+    kabar("endpoints", "add", "desk", HOOK)
+    publish(store)
+    publish(store)
+    _, line = kabar("endpoints", "list").out.splitlines()
+    assert "2 pending" in line
+
+
+def test_none_yet(kabar: Commands, store: Engine) -> None:
+    assert "`kabar endpoints add NAME URL`" in kabar("endpoints", "list").out
+    assert kabar("endpoints", "list", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["night", "http://example.org/hook"], "--allow-http"),
+        (["night", "HTTP://example.org/hook"], "--allow-http"),
+        (["night", "example.org"], "is no URL"),
+        (["night", HOOK, "--secret", "sesame"], "begins with whsec_"),
+        (["night", HOOK, "--secret", "whsec_!"], "not base64"),
+        (["night", HOOK, "--secret", "whsec_c2hvcnQ="], "24 to 64 bytes"),
+        (["desk", HOOK], "there is an endpoint 'desk' already"),
+    ],
+)
+def test_what_cannot_be_added(
+    kabar: Commands, store: Engine, arguments: list[str], message: str
+) -> None:
+    kabar("endpoints", "add", "desk", HOOK)
+    done = kabar("endpoints", "add", *arguments, "--json")
+    assert done.code == 1
+    assert message in done.error
+    assert row(store, Endpoint)["name"] == "desk"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x1b[31mb"])
+def test_what_is_no_name(kabar: Commands, store: Engine, name: str) -> None:
+    assert "is no name" in kabar("endpoints", "add", name, HOOK).error
+    assert rows(store, Endpoint) == []
+
+
+def test_an_endpoint_is_shown_with_what_it_was_told(kabar: Commands, either_store: Engine) -> None:
+    secret = add_endpoint(either_store, "desk", HOOK, allow_private=True)
+    add_endpoint(either_store, "night", HOOK)
+    story = publish(either_store)
+    number = row(either_store, Endpoint, name="desk")["id"]
+    done = kabar("endpoints", "show", "desk")
+    assert done == kabar("endpoints", "show", str(number))
+    assert f"endpoint  {number}  desk\n" in done.out
+    assert "allowed   allow_private\n" in done.out
+    (line,) = [line for line in done.out.splitlines() if "pending" in line]
+    assert ["story.created", str(story), "pending", "0"] == line.split()[-4:]
+
+    document = kabar("endpoints", "show", "desk", "--json").json
+    assert [one["story_id"] for one in document["deliveries"]] == [story]
+    assert document["url"] == HOOK
+    assert secret not in kabar("endpoints", "show", "desk", "--json").out + done.out
+
+
+def test_an_endpoint_that_was_told_nothing(kabar: Commands, store: Engine) -> None:
+    add_endpoint(store, "desk", HOOK)
+    assert kabar("endpoints", "show", "desk").out.endswith("\nnothing was told yet\n")
+    assert kabar("endpoints", "show", "desk", "--json").json["deliveries"] == []
+
+
+def test_a_disabled_endpoint_says_why(kabar: Commands, store: Engine) -> None:
+    add_endpoint(store, "desk", HOOK)
+    change(store, Endpoint, state="disabled", reason="gone")
+    assert "state     disabled: gone\n" in kabar("endpoints", "show", "desk").out
+
+
+def test_a_name_wins_over_a_number(kabar: Commands, either_store: Engine) -> None:
+    add_endpoint(either_store, "desk", HOOK)
+    add_endpoint(either_store, str(row(either_store, Endpoint)["id"]), f"{HOOK}/2")
+    assert kabar("endpoints", "show", "1", "--json").json["url"] == f"{HOOK}/2"
+
+
+def test_an_endpoint_is_removed_with_what_it_was_told(
+    kabar: Commands, either_store: Engine
+) -> None:
+    add_endpoint(either_store, "desk", HOOK)
+    add_endpoint(either_store, "night", HOOK)
+    publish(either_store)
+    change(either_store, Endpoint, due_at=NOON)
+    batch = claimed(either_store, "deliver")
+    number = row(either_store, Endpoint, name="desk")["id"]
+    begun, _ = statements.begin(either_store, batch, number, 1, batch.now)
+    assert kabar("endpoints", "remove", "desk").out == "removed desk\n"
+    assert row(either_store, Endpoint)["name"] == "night"
+    assert row(either_store, Delivery)["endpoint_id"] == row(either_store, Endpoint)["id"]
+    assert rows(either_store, Attempt) == []
+    assert len(rows(either_store, Event)) == 1
+    # Who was sending to it meanwhile ends in peace.
+    late = webhooks.AttemptOutcome(begun[0].id, 1, "sent", None, 200, None, "", "")
+    statements.record(either_store, number, [late], batch.now)
+    statements.give_back(either_store, batch, number)
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("newsdsk", "; did you mean newsdesk?"),
+        ("7", ": `kabar endpoints list` shows what there is"),
+        ("9" * 5_000, ": `kabar endpoints list` shows what there is"),
+    ],
+)
+def test_an_endpoint_that_is_not_there(
+    kabar: Commands, either_store: Engine, asked: str, hint: str
+) -> None:
+    add_endpoint(either_store, "newsdesk", HOOK)
+    done = kabar("endpoints", "show", asked)
+    assert (done.code, done.error) == (1, f"kabar: there is no endpoint {asked}{hint}")
+
+
+@pytest.mark.parametrize("verb", ["remove", "test"])
+def test_nothing_is_done_to_the_nearest(kabar: Commands, store: Engine, verb: str) -> None:
+    add_endpoint(store, "newsdesk", HOOK)
+    assert "did you mean newsdesk?" in kabar("endpoints", verb, "newsdsk").error
+    assert row(store, Endpoint)["name"] == "newsdesk"
+
+
+class TestTest:
+    """`kabar endpoints test`, on a receiver of its own."""
+
+    def test_a_receiver_that_accepts(self, kabar: Commands, store: Engine, site: Site) -> None:
+        site.routes["/hook"] = answer(b"thanks")
+        secret = add_endpoint(store, "desk", site.url("/hook"), **OPEN)
+        assert kabar("endpoints", "test", "desk").out.startswith(
+            "desk accepted it: status 200 after 0."
+        )
+        document = kabar("endpoints", "test", "desk", "--json").json
+        assert (document["accepted"], document["status"], document["body"]) == (True, 200, "thanks")
+        first, second = (verified(request, secret) for request in site.requests)
+        assert (first["type"], first["data"]["endpoint"]) == ("test.ping", "desk")
+        ids = [header(request, "webhook-id") for request in site.requests]
+        assert len(set(ids)) == 2, "a receiver would take the second for a repetition"
+        assert document["webhook_id"] == ids[1]
+        assert second["timestamp"] > first["timestamp"]
+        assert rows(store, Event) == rows(store, Delivery) == []
+
+    @pytest.mark.parametrize(
+        ("handler", "message", "reason"),
+        [
+            (answer(b"who are you?", 401), "401 Phrase; it said: who are you?",
+             "unauthorized"),
+            (answer(b"Traceback:\n  \x1b[31mKeyError", 500),
+             "500 Phrase; it said: Traceback: [31mKeyError", "server_error"),
+            (answer(b"", 302, headers={"Location": "/"}), "302 Phrase", "redirected"),
+            (raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "the answer was not HTTP", "connection_lost"),
+            (stall(), "no complete answer before the deadline", "timeout"),
+        ],
+    )  # fmt: skip
+    def test_a_receiver_that_does_not(
+        self, kabar: Commands, store: Engine, site: Site, monkeypatch: pytest.MonkeyPatch,
+        handler: Handler, message: str, reason: str,
+    ) -> None:  # fmt: skip
+        monkeypatch.setenv("KABAR_WEBHOOKS__TIMEOUT_SECONDS", "0.3")
+        site.routes["/hook"] = handler
+        add_endpoint(store, "desk", site.url("/hook"), **OPEN)
+        done = kabar("endpoints", "test", "desk")
+        assert done.code == 1
+        assert done.error.startswith(f"kabar: desk did not accept it: {message}")
+
+        done = kabar("endpoints", "test", "desk", "--json")
+        document = json.loads(done.out)
+        assert (done.code, document["accepted"], document["reason"]) == (1, False, reason)
+        assert done.err.startswith("kabar: desk did not accept it: ")
+
+    def test_a_receiver_that_is_not_there(
+        self, kabar: Commands, store: Engine, free_port: int
+    ) -> None:
+        add_endpoint(store, "desk", f"http://127.0.0.1:{free_port}/", **OPEN)
+        assert "Connect" in kabar("endpoints", "test", "desk").error
+
+    def test_plain_http_that_is_not_allowed(
+        self, kabar: Commands, store: Engine, site: Site
+    ) -> None:
+        site.routes["/hook"] = answer(b"thanks")
+        add_endpoint(store, "desk", site.url("/hook"), allow_private=True)
+        error = kabar("endpoints", "test", "desk").error
+        assert error.endswith("/hook is not https, and the endpoint does not allow http")
+        assert site.requests == []
+
+    def test_a_private_address_that_is_not_allowed(
+        self, kabar: Commands, store: Engine, site: Site
+    ) -> None:
+        site.routes["/hook"] = answer(b"thanks")
+        add_endpoint(store, "desk", site.url("/hook"), allow_http=True)
+        assert "127.0.0.1" in kabar("endpoints", "test", "desk").error
+        assert site.requests == []
+
+
+OPEN = {"allow_private": True, "allow_http": True}
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with Site() as site:
+        yield site
+
+
+def verified(request: bytes, secret: str) -> Any:
+    """A delivery's document, as the reference library lets it through."""
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    headers = {name: header(request, name) or "" for name in names}
+    body = request.partition(b"\r\n\r\n")[2]
+    return Webhook(secret).verify(body.decode(), headers)
