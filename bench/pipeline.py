@@ -288,10 +288,11 @@ def report(runs: Mapping[str, Sequence[Run]], count: int) -> dict[str, Any]:
     contenders["kabar"]["share"] = share
     return {
         "title": "From the first poll to the last verified webhook",
-        "note": f"{count} generated articles on pages of 100 to 250 KB, {len(runs['kabar'])} "
-        "rounds, turn by turn, medians. `kabar up` with SQLite and engine `none`, 2 processes for "
-        "the process stage; trafilatura alone, standard with metadata, in 2 processes is the "
-        "limit; the peer is the script that one would write instead, one page after the other.",
+        "note": f"{count} generated articles on pages of 100 to 250 KB; medians of "
+        f"{len(runs['kabar'])}, turn by turn. `kabar up` with SQLite and engine `none`, "
+        "2 processes for the process stage; trafilatura alone, standard with metadata, in 2 "
+        "processes is the limit; the peer is the script that one would write instead, one page "
+        "after the other.",
         "figures": list(figures(contenders)),
         **contenders,
         "targets": TARGETS,

@@ -1,6 +1,6 @@
 """Draws docs/demo.svg, the look of the demo in the README, from what a real run prints.
 
-    python scripts/record_demo.py
+python scripts/record_demo.py
 """
 
 import io

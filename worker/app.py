@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from celery import Celery, bootsteps, signals
+from celery import Celery, bootsteps, current_app, signals
 from celery.beat import ScheduleEntry, Scheduler
 from celery.exceptions import SecurityWarning
 from kombu.entity import Exchange, Queue
@@ -210,6 +210,7 @@ def _connect_signals(settings: Settings, role: str) -> None:
 
     def set_up_pool_process(**_: Any) -> None:
         logs.configure(settings.log)
+        current_app.log.redirect_stdouts("WARNING")  # Celery does it in the main process alone
         tasks.start(settings)
 
     def say_ready(**_: Any) -> None:
@@ -295,6 +296,7 @@ def _configuration(settings: Settings, broker_url: str) -> dict[str, Any]:
         "worker_enable_soft_shutdown_on_idle": False,
         "worker_send_task_events": False,  # events cost half the throughput
         "task_send_sent_event": False,
+        "worker_enable_remote_control": False,  # nobody asks; `kabar health` looks at heartbeats
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": True,
         "worker_redirect_stdouts_level": "WARNING",

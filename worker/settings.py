@@ -233,7 +233,7 @@ class Settings(BaseSettings):
         description="where the embedded store, broker and logs live",
     )
     feeds_file: Path = Field(
-        default=Path("config/feeds.toml"), description="feeds that `kabar up` adds when it starts"
+        default=Path("config/feeds.toml"), description="feeds to follow; read again when it changes"
     )
     store: StoreSettings = StoreSettings()
     broker: BrokerSettings = BrokerSettings()

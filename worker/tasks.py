@@ -7,9 +7,10 @@ come twice or never: the dispatcher finds whatever is due and wakes its stage ag
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from celery import Task, current_app, shared_task
 from kombu.exceptions import OperationalError
@@ -21,7 +22,7 @@ from sqlalchemy import Engine, RowMapping
 from worker import articles, feeds, language, logs, store, webhooks
 from worker.broker import KEY_PREFIX, redis_url
 from worker.errors import KabarError
-from worker.http import Client, Response
+from worker.http import Client, Response, redacted
 from worker.language import translate as translation
 from worker.settings import Settings, Stage
 from worker.store import articles as article_statements
@@ -171,7 +172,13 @@ def poll() -> None:
         response = await feeds.request(client, feed)
         outcome = feeds.decide(feed, response, _came_at(claim.now, response), my.settings.poll)
         say = log.debug if outcome.result == "unchanged" else log.info
-        say("polled", feed=feed.id, url=feed.url, result=outcome.result, reason=outcome.reason)
+        say(
+            "polled",
+            feed=feed.id,
+            url=redacted(feed.url),
+            result=outcome.result,
+            reason=outcome.reason,
+        )
         return outcome
 
     asyncio.run(_side_by_side(my, claim, one, commit))
@@ -227,7 +234,7 @@ def process() -> None:
         for stage in dict.fromkeys(outcome.next_stage for outcome in outcomes):
             my.wakes.wake(stage)
 
-    commit_in_groups(map(one, _in_time(my, claim)), commit)
+    commit_in_groups(_each(one, _in_time(my, claim)), commit)
 
 
 @shared_task(name="kabar.translate", ignore_result=True)
@@ -253,7 +260,7 @@ def translate() -> None:
         article_statements.save_translated(my.engine, claim, outcomes)
         my.wakes.wake("publish")
 
-    commit_in_groups(map(one, _in_time(my, claim)), commit)
+    commit_in_groups(_each(one, _in_time(my, claim)), commit)
 
 
 @shared_task(name="kabar.publish", ignore_result=True)
@@ -262,10 +269,35 @@ def publish() -> None:
     my = context()
     if not (claim := _claim(my, "publish", my.settings.publish.batch)):
         return
-    for published in story_statements.publish(my.engine, claim):
+    for published in _publish(my, claim):
         log.info("published", article=published.article_id, story=published.story_id,
                  result=published.result)  # fmt: skip
     my.wakes.wake("deliver")
+
+
+def _publish(my: Context, claim: Claim) -> list[story_statements.Published]:
+    """All in one transaction; if that fails, each alone, so that one holds up no other."""
+    try:
+        return story_statements.publish(my.engine, claim)
+    except Exception:
+        log.exception("a batch could not be published; its articles are tried one by one")
+    published = []
+    for row in claim.rows:
+        alone = replace(claim, rows=[row])
+        published += _try(story_statements.publish, my.engine, alone) or []
+    return published
+
+
+def _try(do: Callable[..., Outcome], *arguments: Any) -> Outcome | None:
+    """What `do` returns; None after an error, which is logged.
+
+    The row that it was done for stays leased, and is claimed alone when the lease has run out.
+    """
+    try:
+        return do(*arguments)
+    except Exception:
+        log.exception("left until its lease has run out")
+        return None
 
 
 @shared_task(name="kabar.deliver", ignore_result=True)
@@ -279,7 +311,11 @@ def deliver() -> None:
 async def _deliver(my: Context, claim: Claim) -> None:
     until = time.monotonic() + claim.work_seconds
     async with Client(my.settings.http) as client:
-        await asyncio.gather(*(_serve(my, claim, client, row, until) for row in claim.rows))
+        served = [_serve(my, claim, client, row, until) for row in claim.rows]
+        ends = await asyncio.gather(*served, return_exceptions=True)
+    for row, end in zip(claim.rows, ends, strict=True):
+        if isinstance(end, Exception):
+            log.error("an endpoint could not be served", endpoint=row["name"], exc_info=end)
 
 
 async def _serve(my: Context, claim: Claim, client: Client, row: RowMapping, until: float) -> None:
@@ -302,7 +338,7 @@ async def _serve(my: Context, claim: Claim, client: Client, row: RowMapping, unt
         )
         await asyncio.to_thread(webhook_statements.record, my.engine, endpoint.id, outcomes)
     if await asyncio.to_thread(webhook_statements.give_back, my.engine, claim, endpoint.id):
-        my.wakes.wake("deliver")
+        await asyncio.to_thread(my.wakes.wake, "deliver")
 
 
 async def _attempt(
@@ -339,16 +375,18 @@ async def _side_by_side(
     async with Client(my.settings.http) as client, Groups(commit) as groups:
 
         async def work(row: RowMapping) -> None:
-            groups.add(await one(client, row))
+            try:
+                groups.add(await one(client, row))
+            except Exception:
+                # It stays leased, and is claimed alone when the lease has run out.
+                log.exception("a row could not be worked on", stage=claim.stage, row=row["id"])
 
         running = {asyncio.create_task(work(row)): row for row in claim.rows}
-        done, late = await asyncio.wait(running, timeout=claim.work_seconds)
+        _, late = await asyncio.wait(running, timeout=claim.work_seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
     _release(my, claim, [running[task] for task in late])
-    for task in done:
-        task.result()
 
 
 def _in_time(my: Context, claim: Claim) -> Iterable[RowMapping]:
@@ -359,6 +397,14 @@ def _in_time(my: Context, claim: Claim) -> Iterable[RowMapping]:
             _release(my, claim, claim.rows[position:])
             return
         yield row
+
+
+def _each(one: Callable[[RowMapping], Outcome], rows: Iterable[RowMapping]) -> Iterable[Outcome]:
+    """The outcome of each row; a row that raises keeps no other from its outcome."""
+    for row in rows:
+        outcome = _try(one, row)
+        if outcome is not None:
+            yield outcome
 
 
 def _release(my: Context, claim: Claim, rows: Iterable[RowMapping]) -> None:

@@ -165,7 +165,7 @@ class TestSaveProcessed:
         assert (article["summary"], article["summary_method"]) == ("Forty words.", "lead")
         assert (article["language"], article["word_count"]) == ("en", 40)
         assert article["published_at"] == NOON - HOUR
-        assert article["content_hash"] == content_hash(TEXT)
+        assert article["content_hash"] == content_hash(TEXT, article["title"])
         assert article["canonical_url"] == "https://www.example.org/rain"
         assert article["canonical_key"] == url_key("https://example.org/rain")
         assert article["translation_status"] == "not_needed"
@@ -289,3 +289,11 @@ def test_history_grows_through_the_stages(engine: Engine) -> None:
         ("process", "processed"),
         ("translate", "translated"),
     ]
+
+
+def test_a_template_that_names_the_front_page_names_no_article(engine: Engine) -> None:
+    article_id = add_article(engine, "process", url="https://example.org/news/1")
+    bare = CleanArticle("Title", TEXT, canonical_url="https://example.org/")
+    batch = claimed(engine, "process")
+    articles.save_processed(engine, batch, [processed(article_id, article=bare)])
+    assert row(engine, Article)["canonical_url"] == "https://example.org/news/1"

@@ -10,9 +10,9 @@ from tests.store.rows import HOUR, LEASE, NOON, add_feed, at_once, change, claim
 from worker.errors import KabarError
 from worker.feeds import Entry, PollOutcome
 from worker.reasons import Reason
-from worker.settings import PollSettings, Settings
-from worker.store import feeds, open_engine
-from worker.store.claims import claim
+from worker.settings import PollSettings, Settings, Stage
+from worker.store import feeds, open_engine, writing
+from worker.store.claims import claim, finish
 from worker.store.feeds import FileChange
 from worker.store.models import Article, Feed
 from worker.store.models import Entry as EntryRow
@@ -315,12 +315,25 @@ class TestSave:
         poll(engine, settings, {FEED: [changed, entry("b")]}, NOON + 2 * HOUR)
         assert {article["stage"] for article in rows(engine, Article)} == {stage}
 
-    @pytest.mark.parametrize("stage", ["fetch", "process", "translate", "publish", "deleted"])
-    def test_a_changed_entry_leaves_an_article_on_its_way_alone(
-        self, engine: Engine, settings: Settings, feed_id: int, stage: str
+    @pytest.mark.parametrize("stage", ["fetch", "process", "translate", "publish"])
+    def test_a_changed_entry_calls_an_article_back_from_whoever_holds_it(
+        self, engine: Engine, settings: Settings, feed_id: int, stage: Stage
     ) -> None:
         poll(engine, settings, {FEED: [entry("a")]})
-        change(engine, Article, stage=stage, attempts=1)
+        change(engine, Article, stage=stage)
+        held = claimed(engine, stage, NOON)
+        changed = replace(entry("a", revision="2"), title="Corrected")
+        poll(engine, settings, {FEED: [changed]}, NOON + HOUR)
+        article = row(engine, Article)
+        assert (article["stage"], article["feed_entry"]["title"]) == ("fetch", "Corrected")
+        with writing(engine) as connection:
+            assert not finish(connection, stage, article["id"], held.token, {"stage": "done"})
+
+    def test_a_changed_entry_leaves_a_deleted_article_alone(
+        self, engine: Engine, settings: Settings, feed_id: int
+    ) -> None:
+        poll(engine, settings, {FEED: [entry("a")]})
+        change(engine, Article, stage="deleted")
         before = row(engine, Article)
         poll(engine, settings, {FEED: [entry("a", revision="2")]}, NOON + HOUR)
         assert row(engine, Article) == before

@@ -52,3 +52,8 @@ def test_any_text_has_a_hash_or_none(text: str, more: str) -> None:
     assert found is not None
     assert len(found) == 64
     assert content_hash(text) is None or len(text) >= 39
+
+
+def test_one_text_under_two_titles_is_no_copy() -> None:
+    assert content_hash(TEXT, "Harga beras naik") != content_hash(TEXT, "Jembatan dibuka")
+    assert content_hash(TEXT, "Harga beras naik") == content_hash(TEXT, "HARGA beras  naik!")

@@ -17,6 +17,7 @@ from worker.cli.output import (
     record,
     when,
 )
+from worker.http import redacted
 from worker.store import feeds
 
 app = typer.Typer(help="The feeds that are followed.", no_args_is_help=True)
@@ -54,7 +55,7 @@ def list_(as_json: Json = False) -> None:
     print_table(
         rows,
         {
-            "id": None, "state": None, "title": None, "url": None, "articles": None,
+            "id": None, "state": None, "title": None, "url": redacted, "articles": None,
             "polled_at": when, "due_at": when, "detail": None,
         },
         empty="no feeds yet: add one with `kabar feeds add URL`",
@@ -71,7 +72,7 @@ def show(feed: _Feed, as_json: Json = False) -> None:
         return
     print_fields(
         {
-            "feed": f"{row['id']}  {row['url']}",
+            "feed": f"{row['id']}  {redacted(row['url'])}",
             "title": row["title"],
             "site": row["site_url"],
             "state": row["state"] + (" (by the feeds file)" if row["declared"] else ""),

@@ -16,6 +16,9 @@ _ACCEPT = (
 )
 
 
+_LONGEST_ASKED = timedelta(days=7)  # some send a point in time where seconds belong
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
     """What we know of a feed before a poll; `interval_seconds` overrides the settings'."""
@@ -117,7 +120,7 @@ def _failed(
     interval = _interval(feed, settings)
     most = max(interval, timedelta(seconds=settings.max_interval_seconds))
     wait = min(interval * 2 ** min(failures, 20), most)
-    asked = response.retry_after(now) or timedelta()
+    asked = min(response.retry_after(now) or timedelta(), _LONGEST_ASKED)
     return PollOutcome(
         "failed",
         replace(feed, failures=failures),

@@ -2,5 +2,6 @@
 
 from worker.http.client import Client
 from worker.http.response import Hop, Response
+from worker.http.target import redacted
 
-__all__ = ["Client", "Hop", "Response"]
+__all__ = ["Client", "Hop", "Response", "redacted"]

@@ -18,7 +18,7 @@ from worker.store import models, pages, tallies
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import reading, writing
-from worker.stories import content_hash, same_site, url_key
+from worker.stories import content_hash, is_home, same_site, url_key
 
 _ENDED = ("done", "failed")
 _VARIABLES = 500  # of one statement; SQLite takes 32,766
@@ -61,13 +61,16 @@ def create(
 
 
 def revise(connection: Connection, article_id: int, entry: Entry, now: datetime) -> None:
-    """Fetch an article again whose entry changed, unless it is on its way anyhow."""
+    """Fetch an article again whose entry changed.
+
+    If it is in somebody's hands, that one's result will be late: the lease is gone with this.
+    """
     connection.execute(
         update(models.Article)
-        .where(models.Article.id == article_id, models.Article.stage.in_(_ENDED))
+        .where(models.Article.id == article_id, models.Article.stage != "deleted")
         .values(
             stage="fetch", due_at=now, attempts=0, expiries=0, reason=None, degradations=[],
-            feed_entry=_feed_entry(entry),
+            lease_token=None, lease_until=None, feed_entry=_feed_entry(entry),
         )
     )  # fmt: skip
 
@@ -339,7 +342,7 @@ def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
         "published_at": outcome.published_at,
         "canonical_url": canonical,
         "canonical_key": url_key(canonical) if canonical else None,
-        "content_hash": content_hash(article.text),
+        "content_hash": content_hash(article.text, article.title),
         "summary": summary["text"],
         "summary_method": summary["method"],
         "translations": {},
@@ -349,7 +352,8 @@ def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
 
 def _canonical(declared: str | None, url: str | None) -> str | None:
     # A page may name its own site's address for itself; another site's would swallow the story.
-    if declared and url and same_site(declared, url):
+    # And a template that names the home page on every article would make all of them one.
+    if declared and url and same_site(declared, url) and not is_home(declared):
         return declared
     return url
 

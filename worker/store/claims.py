@@ -150,7 +150,8 @@ def _update_picked(connection: Connection, table: Table, picked: Select[tuple[in
         return update(table).where(table.c.id.in_(picked))
     # Materialized, since a sub-select with SKIP LOCKED may be run again in a nested loop and then
     # hands out more than its LIMIT.
-    locked = picked.with_for_update(skip_locked=True, of=table)
+    # KEY SHARE, since whoever inserts a delivery holds its endpoint's row to that extent.
+    locked = picked.with_for_update(skip_locked=True, key_share=True, of=table)
     rows = locked.cte("picked").prefix_with("MATERIALIZED")
     return update(table).where(table.c.id == rows.c.id)
 

@@ -42,8 +42,8 @@ class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
     """Collects outcomes on an event loop and hands them to `commit` in groups, off the loop.
 
     A group is committed every `seconds`, or as soon as it holds `size`; `commit` runs in a thread,
-    one at a time. Whatever is left is committed when the block ends. The first error that `commit`
-    raises ends the block with it.
+    one at a time. Whatever is left is committed when the block ends. An error of `commit` costs its
+    own group; the first one is raised when the block ends.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
         self._outcomes: list[Outcome] = []
         self._filled = asyncio.Event()
         self._closing = False
+        self._error: Exception | None = None
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome, to be committed with the next group."""
@@ -79,6 +80,8 @@ class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
         self._closing = True
         self._filled.set()
         await self._committer
+        if self._error and error is None:
+            raise self._error
 
     async def _run(self) -> None:
         while not self._closing:
@@ -97,4 +100,7 @@ class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
     async def _flush(self) -> None:
         while self._outcomes:
             group, self._outcomes = self._outcomes, []
-            await asyncio.to_thread(self._commit, group)
+            try:
+                await asyncio.to_thread(self._commit, group)
+            except Exception as error:  # noqa: BLE001 - raised at the end
+                self._error = self._error or error

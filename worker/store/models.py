@@ -101,7 +101,7 @@ class Base(DeclarativeBase):
 class Work:
     """The columns that make a row claimable (design, invariant 3).
 
-    `attempts` counts claims since the last outcome. `expiries` counts claims that ended by their
+    `attempts` counts claims since the last outcome that was no retry. `expiries` counts claims that ended by their
     lease running out: their holder was killed or hung.
     """
 
@@ -175,6 +175,7 @@ class Article(Work, Base):
     __table_args__ = (
         Index("ix_articles_due", "stage", "due_at"),
         Index("ix_articles_story_id", "story_id"),
+        Index("ix_articles_feed_id", "feed_id"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -213,7 +214,10 @@ class Page(Base):
     """A page as it came, compressed (zstd). PostgreSQL partitions this table by day."""
 
     __tablename__ = "pages"
-    __table_args__ = ({"postgresql_partition_by": "RANGE (fetched_at)"},)
+    __table_args__ = (
+        Index("ix_pages_fetched_at", "fetched_at"),
+        {"postgresql_partition_by": "RANGE (fetched_at)"},
+    )
 
     article_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     part: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
@@ -290,6 +294,7 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("event_id", "endpoint_id"),
+        Index("ix_deliveries_endpoint_id_state", "endpoint_id", "state"),
         Index("ix_deliveries_due", "endpoint_id", "due_at", **_partial("state = 'pending'")),
     )
 

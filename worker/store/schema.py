@@ -1,5 +1,6 @@
 """Migrations: bring a store to this code's schema, or say why that cannot be."""
 
+import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ def upgrade(settings: Settings) -> str | None:
     if settings.store.url is None:
         _make_directory(settings.data_dir)
     engine = open_engine(settings, pooled=False)
+    if engine.dialect.name == "sqlite":
+        _make_private(Path(str(engine.url.database)))
     try:
         with hold(engine, "migrate", wait=True):
             return _upgrade(engine)
@@ -62,6 +65,14 @@ def _make_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"the data directory {path} cannot be made: {error.strerror}") from None
+
+
+def _make_private(path: Path) -> None:
+    """A new file is ours alone: the secrets of endpoints are in it."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written to: {error.strerror}") from None
 
 
 def _upgrade(engine: Engine) -> str | None:
@@ -100,6 +111,7 @@ def _refuse_newer(current: str | None) -> None:
 def _back_up(database: Path, revision: str) -> None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     copy = database.with_name(f"{database.name}.{revision}.{stamp}.bak")
+    _make_private(copy)
     with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     for old in sorted(database.parent.glob(f"{database.name}.*.bak"))[:-_BACKUPS_KEPT]:

@@ -28,6 +28,17 @@ _POSTGRES_OPTIONS = (
 )
 
 
+_POSTGRES_CONNECT = {
+    "options": _POSTGRES_OPTIONS,
+    "connect_timeout": 5,
+    # A server that vanished without a word is noticed within half a minute.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
 class StoreError(KabarError):
     """The store cannot be used; one line that says why and the way out."""
 
@@ -49,7 +60,7 @@ def open_engine(settings: Settings, *, pooled: bool = True) -> Engine:
     return create_engine(
         url,
         hide_parameters=True,
-        connect_args={"options": _POSTGRES_OPTIONS, "connect_timeout": 5},
+        connect_args=_POSTGRES_CONNECT,
         **pool,
     )
 

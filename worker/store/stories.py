@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, text, update
 
+from worker.http import redacted
 from worker.reasons import Reason
 from worker.store import models, tallies
 from worker.store.articles import step
@@ -37,12 +38,12 @@ def publish(engine: Engine, claim: Claim) -> list[Published]:
     publishing took its process down three times ends as failed.
     """
     with reading(engine) as connection:
-        endpoints = _endpoints(connection)
         feeds = _feeds(connection, claim)
     published: list[Published | None] = []
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PUBLISH_LOCK})
+        endpoints = _endpoints(connection)
         for row in claim.rows:
             if row["expiries"] >= MAX_EXPIRIES:
                 published.append(_fail(connection, row, claim))
@@ -209,12 +210,15 @@ def _facts(row: RowMapping, story_id: int, feed: RowMapping | None) -> StoryFact
         degradations=row["degradations"],
         feed_id=row["feed_id"],
         feed_title=feed["title"] if feed else None,
-        feed_url=feed["url"] if feed else None,
+        feed_url=redacted(feed["url"]) if feed else None,
     )
 
 
 def _endpoints(connection: Connection) -> Sequence[RowMapping]:
-    statement = select(models.Endpoint.id, models.Endpoint.state, models.Endpoint.event_types)
+    # Held as far as the deliveries to come will hold them: one that is being removed is waited for.
+    statement = select(
+        models.Endpoint.id, models.Endpoint.state, models.Endpoint.event_types
+    ).with_for_update(read=True, key_share=True)
     return connection.execute(statement).mappings().all()
 
 

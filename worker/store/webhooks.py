@@ -268,11 +268,13 @@ def give_back(engine: Engine, claim: Claim, endpoint_id: int, now: datetime | No
     Returns whether one is already: whoever was woken for it found the endpoint leased.
     """
     with writing(engine) as connection:
-        finish(connection, "deliver", endpoint_id, claim.token, {})
+        now = now or read_now(connection)
+        # Behind those that have waited longer: a claim takes the oldest first.
+        finish(connection, "deliver", endpoint_id, claim.token, {"due_at": now})
         due = exists().where(
             models.Delivery.endpoint_id == endpoint_id,
             _PENDING,
-            models.Delivery.due_at <= (now or read_now(connection)),
+            models.Delivery.due_at <= now,
         )
         return bool(connection.execute(select(due)).scalar())
 

@@ -2,7 +2,7 @@
 
 from worker.stories.cluster import Facts, Joins, Opens, PublishOutcome, decide
 from worker.stories.fingerprints import content_hash
-from worker.stories.urls import same_site, url_key
+from worker.stories.urls import is_home, same_site, url_key
 
 __all__ = [
     "Facts",
@@ -11,6 +11,7 @@ __all__ = [
     "PublishOutcome",
     "content_hash",
     "decide",
+    "is_home",
     "same_site",
     "url_key",
 ]

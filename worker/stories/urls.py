@@ -44,6 +44,15 @@ def same_site(url: str, other: str) -> bool:
     return host is not None and host == _host(other)
 
 
+def is_home(url: str) -> bool:
+    """Whether `url` is a site's front page, which is no article's address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.path in {"", "/"} and not parts.query
+
+
 def _normal(url: str) -> str:
     try:
         # Only this one entity: by HTML's rules for the others, `&copy=1` holds one as well.

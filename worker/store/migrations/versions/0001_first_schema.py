@@ -284,6 +284,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_story_keys")),
     )
     op.create_index(op.f("ix_story_keys_story_id"), "story_keys", ["story_id"])
+    op.create_index("ix_pages_fetched_at", "pages", ["fetched_at"])
+    op.create_index("ix_articles_feed_id", "articles", ["feed_id"])
+    op.create_index("ix_deliveries_endpoint_id_state", "deliveries", ["endpoint_id", "state"])
     if op.get_bind().dialect.name == "postgresql":
         # The days' own partitions are made by the sweeper, ahead of time.
         op.execute("CREATE TABLE pages_default PARTITION OF pages DEFAULT")
