@@ -101,8 +101,8 @@ class Base(DeclarativeBase):
 class Work:
     """The columns that make a row claimable (design, invariant 3).
 
-    `attempts` counts claims since the last outcome that was no retry. `expiries` counts claims that ended by their
-    lease running out: their holder was killed or hung.
+    `attempts` counts claims since the last outcome that was no retry. `expiries` counts claims that
+    ended by their lease running out: their holder was killed or hung.
     """
 
     due_at: Mapped[datetime]
