@@ -100,7 +100,9 @@ class TestDebug:
 
 class TestCompletion:
     def test_a_shell_is_told_how(self) -> None:
-        done = run("--show-completion", "bash", program="kabar")
+        # Else typer asks which shell it runs under, and under `make` that is one it does not know.
+        named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+        done = run("--show-completion", "bash", program="kabar", environ=named)
         assert (done.returncode, done.stderr) == (0, "")
         assert "_KABAR_COMPLETE=complete_" in done.stdout
 
