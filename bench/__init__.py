@@ -7,5 +7,5 @@
      "figures": [{"name": "claim of 100 feeds", "value": 12.5, "unit": "ms"}, …]}
 
 Values are numbers; `note` may be left out. A benchmark that could not measure exits with another
-code than 0 and says why on standard error.
+code than 0 and says why on standard error. Some draw an SVG into the file that `--plot` names.
 """

@@ -1,4 +1,4 @@
-"""Run the benchmarks beside this file and write docs/benchmarks.md (`make bench`).
+"""Run the benchmarks beside this file and write docs/benchmarks.md and plots (`make bench`).
 
 With names (`python -m bench imports`) only those are run, and their tables only printed.
 """
@@ -15,6 +15,7 @@ import psutil
 
 HERE = Path(__file__).resolve().parent
 REPORT = HERE.parent / "docs" / "benchmarks.md"
+PLOTS = {"polling": HERE.parent / "docs" / "polling.svg"}
 LIMIT_SECONDS = 1_800
 INTRODUCTION = "# Benchmarks\n\nWritten by `make bench`, on a machine with {machine}.\n"
 
@@ -32,7 +33,8 @@ def main(chosen: Sequence[str]) -> int:
     for name in chosen or known:
         print(f"bench: {name}", file=sys.stderr)
         try:
-            tables.append(table(run(name)))
+            plot = ("--plot", str(PLOTS[name])) if name in PLOTS and not chosen else ()
+            tables.append(table(run(name, *plot)))
         except BenchmarkError as error:
             print(f"bench: {error}; docs/benchmarks.md stays as it was", file=sys.stderr)
             return 1
@@ -46,11 +48,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.py") if not path.name.startswith("_"))
 
 
-def run(name: str) -> dict[str, Any]:
+def run(name: str, *options: str) -> dict[str, Any]:
     """The report of one benchmark. Raises `BenchmarkError`."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", f"bench.{name}", "--json"],
+            [sys.executable, "-m", f"bench.{name}", "--json", *options],
             check=False,
             stdout=subprocess.PIPE,
             text=True,

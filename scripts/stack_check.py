@@ -316,7 +316,7 @@ class Press:
         flags = ("--secret", self.secret, "--allow-private", "--allow-http")
         await stack.kabar("endpoints", "add", "check", self.receiver.url, *flags)
         for url in self.newsroom.feed_urls:
-            await stack.kabar("feeds", "add", url)
+            await stack.kabar("feeds", "add", url, "--no-discover")
 
     async def keep_books(self) -> None:
         while True:

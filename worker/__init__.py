@@ -10,6 +10,8 @@ The rooms stand in the order in which data flows through them; imports go one wa
 `stories`    article -> story: canonical URLs, fingerprints, join or open.
 `webhooks`   story -> deliveries: event, match, sign, send, and when to try again.
 `store`      tables, migrations, claims; executes the outcomes that the rooms decide.
+`batches`    what a task does with its claim: side by side, politely, in time, committed in groups.
+`visits`     how pages are fetched: when their hosts may be asked, and as robots.txt has it.
 `tasks`      one thin Celery task a stage: claim, call the room, commit, wake the next stage.
 `app`        the Celery app: queues, routes, beat schedule, every setting with its reason.
 `web`        health and readiness over HTTP (API and dashboard to come).

@@ -9,7 +9,7 @@ import socket
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -122,6 +122,16 @@ def run_beat(settings: Settings) -> int:
     return 0
 
 
+def waker(settings: Settings) -> Callable[[str], bool]:
+    """What wakes a stage from a process that works in none; for any thread.
+
+    Raises `ConfigError` as `make_app` does.
+    """
+    app = make_app(settings)
+    app.set_default()  # an app is else only its own thread's
+    return tasks.Wakes(str(settings.broker.url)).wake
+
+
 class WakeScheduler(Scheduler):
     """Publishes a tick only when none waits, so that no queue grows while nobody works.
 
@@ -213,6 +223,9 @@ def _connect_signals(settings: Settings, role: str) -> None:
         current_app.log.redirect_stdouts("WARNING")  # Celery does it in the main process alone
         tasks.start(settings)
 
+    def tear_down_pool_process(**_: Any) -> None:
+        tasks.stop(settings.workers.stop_seconds / 2)
+
     def say_ready(**_: Any) -> None:
         log.info("ready", role=role, host=socket.gethostname(), pid=os.getpid())
         notify.ready()
@@ -221,6 +234,7 @@ def _connect_signals(settings: Settings, role: str) -> None:
     # weak=False: these live in no other place than the signal.
     signals.setup_logging.connect(set_up_logging, weak=False)
     signals.worker_process_init.connect(set_up_pool_process, weak=False)
+    signals.worker_process_shutdown.connect(tear_down_pool_process, weak=False)
     signals.worker_ready.connect(say_ready, weak=False)
     signals.beat_init.connect(say_ready, weak=False)
 

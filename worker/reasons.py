@@ -19,6 +19,7 @@ class Reason(StrEnum):
         return member
 
     # What a request can end in, before any status line came back.
+    INVALID_CONFIGURATION = "invalid_configuration", "its options cannot be used; see the detail"
     INVALID_URL = "invalid_url", "the URL cannot be requested (scheme, host or syntax)"
     ADDRESS_DENIED = "address_denied", "the host is at an address that must not be connected to"
     DNS_FAILED = "dns_failed", "the host's name could not be resolved"
@@ -42,6 +43,10 @@ class Reason(StrEnum):
     # Feeds.
     NOT_A_FEED = "not_a_feed", "the document is no feed (often: an HTML page)"
     MALFORMED_FEED = "malformed_feed", "the feed could not be parsed and held no entries"
+    BAD_SIGNATURE = "bad_signature", "pushed without the signature that was agreed on with the hub"
+
+    # Sites.
+    ROBOTS_DENIED = "robots_denied", "the site's robots.txt asks us not to fetch this page"
 
     # Articles.
     NO_LINK = "no_link", "the entry has no link; published from what the feed said"

@@ -9,9 +9,10 @@ fit, is an error with its path.
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import takewhile
@@ -21,6 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -46,6 +48,8 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 _NOT_SETTINGS = {"KABAR_CONFIG", "KABAR_IMAGE"}  # the latter is docker-compose.yml's
 _YEAR = 31_536_000
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:[0-9]{1,5})?")
+_BASE_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?", re.IGNORECASE)
 
 
 class ConfigError(KabarError):
@@ -61,12 +65,18 @@ class _Section(BaseModel):
     @classmethod
     def _none_listed(cls, value: object, info: ValidationInfo) -> object:
         # An empty variable, such as compose makes of one that is not set.
-        field = cls.model_fields[info.field_name or ""]
-        return () if value == "" and get_origin(field.annotation) is tuple else value
+        kind = get_origin(cls.model_fields[info.field_name or ""].annotation)
+        return kind() if value == "" and kind in (tuple, dict) else value
 
 
 def _none_if_empty(value: object) -> object:
     return None if value == "" else value  # TOML has no null
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("a host such as www.example.com or www.example.com:8080 was expected")
+    return value.lower()
 
 
 def _network(value: object) -> object:
@@ -76,8 +86,10 @@ def _network(value: object) -> object:
 OptionalUrl = Annotated[str | None, BeforeValidator(_none_if_empty)]
 # Parsed by the standard library alone, whose errors name what is wrong with the network.
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+HostName = Annotated[str, AfterValidator(_host)]
 LanguageTag = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{1,8})*$", max_length=35)]
 Wait = Annotated[float, Field(ge=0, le=_YEAR)]
+Backfill = Annotated[int, Field(ge=0)] | Literal["none", "all"] | date
 
 
 class StoreSettings(_Section):
@@ -116,18 +128,47 @@ class HttpSettings(_Section):
 
 class PollSettings(_Section):
     interval_seconds: float = Field(
-        default=900, ge=1, le=_YEAR, description="between polls of one feed"
+        default=900, ge=1, le=_YEAR, description="between polls of a feed of unknown rhythm"
+    )
+    min_interval_seconds: float = Field(
+        default=60, ge=1, le=_YEAR, description="between polls of a feed at least"
     )
     max_interval_seconds: float = Field(
-        default=86_400, ge=1, le=_YEAR, description="at most, after failures that double it"
+        default=86_400, ge=1, le=_YEAR, description="between polls of a feed at most"
+    )
+    max_backoff_seconds: float = Field(
+        default=604_800, ge=1, le=_YEAR, description="between polls of a failing feed at most"
+    )
+    failing_after: float = Field(
+        default=5, ge=0.25, le=100, description="failures in a row (weighted) until it is `failing`"
     )
     batch: int = Field(default=100, ge=1, le=1000, description="feeds a task claims at once")
-    backfill: int = Field(
-        default=10, ge=0, description="entries taken from a feed at its first poll"
+    backfill: Backfill = Field(
+        default=10, description="entries taken at a feed's first poll: none, a number, all or a day"
     )
     backfill_alerts: bool = Field(
         default=False, description="alert for the entries of a feed's first poll too"
     )
+    alert_max_age_seconds: float = Field(
+        default=86_400, ge=0, le=_YEAR, description="older entries are stored without an alert"
+    )
+
+
+class HostSettings(_Section):
+    """What is left out is as for all hosts."""
+
+    at_once: int | None = Field(default=None, ge=1, le=64)
+    spacing_seconds: float | None = Field(default=None, ge=0, le=3_600)
+
+
+class PolitenessSettings(_Section):
+    """How all processes together treat one host (name plus a port that is not the default)."""
+
+    at_once: int = Field(default=2, ge=1, le=64, description="requests at once to one host")
+    spacing_seconds: float = Field(
+        default=1, ge=0, le=3_600, description="between the starts of two requests to one host"
+    )
+    hosts: dict[HostName, HostSettings] = Field(default={}, description="exceptions, by host")
 
 
 class FetchSettings(_Section):
@@ -202,6 +243,23 @@ class WebSettings(_Section):
     port: int = Field(default=8080, ge=0, le=65535, description="0: any free port")
 
 
+class WebSubSettings(_Section):
+    callback_url: OptionalUrl = Field(
+        default=None,
+        description="public base URL under which hubs reach the web service; empty: no WebSub",
+    )
+    lease_seconds: int = Field(
+        default=864_000, ge=300, le=_YEAR, description="how long a subscription is asked for"
+    )
+
+    @field_validator("callback_url")
+    @classmethod
+    def _is_base(cls, url: str | None) -> str | None:
+        if url is not None and not _BASE_URL.fullmatch(url):
+            raise ValueError("a URL such as https://news.example.com was expected, without ? or #")
+        return url.rstrip("/") if url else None
+
+
 class DisplaySettings(_Section):
     timezone: Annotated[str | None, BeforeValidator(_none_if_empty)] = Field(
         default=None, description="for times on the terminal; empty: the machine's"
@@ -239,6 +297,7 @@ class Settings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     http: HttpSettings = HttpSettings()
     poll: PollSettings = PollSettings()
+    politeness: PolitenessSettings = PolitenessSettings()
     fetch: FetchSettings = FetchSettings()
     process: ProcessSettings = ProcessSettings()
     translate: TranslateSettings = TranslateSettings()
@@ -248,6 +307,7 @@ class Settings(BaseSettings):
     workers: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     web: WebSettings = WebSettings()
+    websub: WebSubSettings = WebSubSettings()
     display: DisplaySettings = DisplaySettings()
     log: LogSettings = LogSettings()
 
@@ -336,7 +396,10 @@ def config_file() -> Path | None:
 
 
 class _EnvironmentSource(EnvSettingsSource):
-    """The environment, with `KEY_FILE` read in place of `KEY`, and lists written with commas."""
+    """The environment, with `KEY_FILE` read in place of `KEY`, and lists written with commas.
+
+    A table is written as JSON.
+    """
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         found = dict(super()._load_env_vars())
@@ -345,7 +408,7 @@ class _EnvironmentSource(EnvSettingsSource):
         return found
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        if value.lstrip().startswith("["):
+        if value.lstrip().startswith(("[", "{")):
             with suppress(ValueError):
                 return super().decode_complex_value(field_name, field, value)
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -412,7 +475,9 @@ def _nearest(path: str, known: Iterable[str], spell: Callable[[str], str] = str)
 def _explain(error: ValidationError, path: Path | None) -> Iterator[str]:
     for problem in error.errors():
         # What follows an index is the element's, and pydantic's own names for its types.
-        parts = takewhile(lambda part: not isinstance(part, int), problem["loc"])
+        parts = takewhile(
+            lambda part: not isinstance(part, int) and part != "[key]", problem["loc"]
+        )
         key = ".".join(map(str, parts))
         message = problem["msg"].removeprefix("Value error, ")
         if not key:

@@ -6,40 +6,41 @@ come twice or never: the dispatcher finds whatever is due and wakes its stage ag
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from celery import Task, current_app, shared_task
 from kombu.exceptions import OperationalError
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from sqlalchemy import Engine, RowMapping
+from sqlalchemy import RowMapping
 
-from worker import articles, feeds, language, logs, store, webhooks
+from worker import articles, batches, feeds, language, logs, store, webhooks
+from worker.batches import Clock
 from worker.broker import KEY_PREFIX, redis_url
 from worker.errors import KabarError
-from worker.http import Client, Response, redacted
+from worker.feeds import websub
+from worker.http import Response, redacted
 from worker.language import translate as translation
 from worker.settings import Settings, Stage
 from worker.store import articles as article_statements
-from worker.store import claims, pages, processes, tallies
+from worker.store import claims, pages, polls, processes, subscriptions, tallies
 from worker.store import feeds as feed_statements
 from worker.store import stories as story_statements
 from worker.store import webhooks as webhook_statements
 from worker.store.claims import MAX_EXPIRIES, Claim
-from worker.store.groups import Groups, Outcome, commit_in_groups
-from worker.store.sessions import read_now
+from worker.store.groups import commit_in_groups
+from worker.visits import Visits
 
 log = logs.get(__name__)
 
 CONTROL = "control"
 _TICKS = ("dispatch", "sweep")
 _WAKE_SECONDS = 3  # a wake-up that got lost is missed for as long, then the dispatcher repeats it
-_RELEASE = timedelta(seconds=5)  # how much later a batch's leftovers are due
+_MARGIN = 1.0  # seconds by which a request ends before its batch does
+_PATIENCE = 1.0  # seconds; most answers are there by then
 _BROKEN_ENDPOINT = timedelta(minutes=5)
 
 
@@ -90,22 +91,26 @@ class Wakes:
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(batches.Context):
     """What the tasks of this process work with; made after the fork."""
 
-    settings: Settings
-    engine: Engine
     wakes: Wakes
 
 
 _context: Context | None = None
 
 
-def start(settings: Settings) -> None:
+def start(settings: Settings, *, patience: float = _PATIENCE) -> None:
     """Set up this process for tasks. Called in each pool process, after its fork."""
     global _context  # noqa: PLW0603 - Celery calls tasks with nothing but their arguments
     assert settings.broker.url is not None
-    _context = Context(settings, store.open_engine(settings), Wakes(settings.broker.url))
+    _context = Context(settings, store.open_engine(settings), patience, Wakes(settings.broker.url))
+
+
+def stop(seconds: float) -> None:
+    """Give what is unfinished in this process `seconds`, then give it back."""
+    if _context:
+        _context.stop(seconds)
 
 
 def context() -> Context:
@@ -158,30 +163,71 @@ def sweep() -> None:
 def poll() -> None:
     """Poll a batch of due feeds, side by side."""
     my = context()
-    if not (claim := _claim(my, "poll", my.settings.poll.batch)):
-        return
+    if claim := _claim(my, "poll", my.settings.poll.batch):
+        my.network.run(batches.given_back(my, claim, _poll(my, claim)))
+
+
+async def _poll(my: Context, claim: Claim) -> None:
+    clock = Clock(claim)
+    subscribed = await asyncio.to_thread(
+        subscriptions.known, my.engine, [r["id"] for r in claim.rows]
+    )
+    known = {
+        row["id"]: websub.subscribed(polls.known(row), subscribed.get(row["id"]))
+        for row in claim.rows
+    }
+    killers = {row["id"] for row in claim.rows if row["expiries"] >= MAX_EXPIRIES}
 
     def commit(outcomes: list[feeds.PollOutcome]) -> None:
-        if feed_statements.save(my.engine, claim, outcomes, settings=my.settings):
+        saved = polls.save(my.engine, claim, outcomes)
+        if saved.articles:
             my.wakes.wake("fetch")
+        if saved.events:
+            my.wakes.wake("deliver")
 
-    async def one(client: Client, row: RowMapping) -> feeds.PollOutcome:
-        feed = feed_statements.known(row)
-        if row["expiries"] >= MAX_EXPIRIES:
+    most = claim.work_seconds - _MARGIN
+
+    async def one(row: RowMapping) -> feeds.PollOutcome:
+        feed = known[row["id"]]
+        if feed.id in killers:
             return feeds.crashed(feed, claim.now, my.settings.poll)
-        response = await feeds.request(client, feed)
-        outcome = feeds.decide(feed, response, _came_at(claim.now, response), my.settings.poll)
+        response = await feeds.request(my.client, feed, most_seconds=most)
+        children = await feeds.request_children(my.client, feed, response, most_seconds=most)
+        outcome = feeds.decide(feed, response, clock.now(), my.settings.poll, children)
         say = log.debug if outcome.result == "unchanged" else log.info
-        say(
-            "polled",
-            feed=feed.id,
-            url=redacted(feed.url),
-            result=outcome.result,
-            reason=outcome.reason,
-        )
+        say("polled", feed=feed.id, url=redacted(feed.url), result=outcome.result,
+            reason=outcome.reason)  # fmt: skip
+        await _subscribe(my, outcome, subscribed.get(feed.id), clock.now())
         return outcome
 
-    asyncio.run(_side_by_side(my, claim, one, commit))
+    urls = {feed.id: feed.url for feed in known.values() if feed.id not in killers}
+    resting = await batches.resting(my, claim, urls)
+    awake = {feed_id: url for feed_id, url in urls.items() if feed_id not in resting}
+    tokens, later = await batches.admitted(my, claim, awake, clock)
+    await batches.put_off(my, claim, resting | later, counts=False)
+    rows = [row for row in claim.rows if row["id"] in tokens or row["id"] in killers]
+    await batches.side_by_side(my, claim, rows, one, commit, clock, tokens)
+
+
+async def _subscribe(
+    my: Context,
+    outcome: feeds.PollOutcome,
+    known: websub.Subscription | None,
+    now: datetime,
+) -> None:
+    """Have the feed's hub push its news, if it has one and is to be asked now."""
+    if outcome.result == "failed":
+        return
+    request = websub.plan(outcome.hub, known, now, my.settings.websub)
+    if request is None or not await asyncio.to_thread(
+        subscriptions.asked, my.engine, outcome.feed.id, request
+    ):
+        return
+    answer = await websub.subscribe(my.client, request, now)
+    log.info("asked a hub", feed=outcome.feed.id, hub=redacted(request.hub),
+             accepted=answer.accepted, detail=answer.detail)  # fmt: skip
+    if not answer.accepted:
+        await asyncio.to_thread(subscriptions.failed, my.engine, request, answer)
 
 
 @shared_task(name="kabar.fetch", ignore_result=True)
@@ -195,19 +241,7 @@ def fetch() -> None:
         article_statements.save_fetched(my.engine, claim, outcomes)
         my.wakes.wake("process")
 
-    async def one(client: Client, row: RowMapping) -> articles.FetchOutcome:
-        article = article_statements.to_fetch(row)
-        with logs.bind(article=article.id):
-            if row["expiries"] >= MAX_EXPIRIES:
-                outcome = articles.crashed(article, claim.now)
-            else:
-                response = await articles.request(client, article.url) if article.url else None
-                now = _came_at(claim.now, response)
-                outcome = articles.decide(article, response, now, my.settings.fetch)
-            log.info("fetched", url=article.url, result=outcome.result, reason=outcome.reason)
-        return outcome
-
-    asyncio.run(_side_by_side(my, claim, one, commit))
+    my.network.run(batches.given_back(my, claim, Visits(my, claim, commit).make()))
 
 
 @shared_task(name="kabar.process", ignore_result=True)
@@ -234,7 +268,7 @@ def process() -> None:
         for stage in dict.fromkeys(outcome.next_stage for outcome in outcomes):
             my.wakes.wake(stage)
 
-    commit_in_groups(_each(one, _in_time(my, claim)), commit)
+    commit_in_groups(batches.each(one, batches.in_time(my, claim)), commit)
 
 
 @shared_task(name="kabar.translate", ignore_result=True)
@@ -260,7 +294,7 @@ def translate() -> None:
         article_statements.save_translated(my.engine, claim, outcomes)
         my.wakes.wake("publish")
 
-    commit_in_groups(_each(one, _in_time(my, claim)), commit)
+    commit_in_groups(batches.each(one, batches.in_time(my, claim)), commit)
 
 
 @shared_task(name="kabar.publish", ignore_result=True)
@@ -284,20 +318,8 @@ def _publish(my: Context, claim: Claim) -> list[story_statements.Published]:
     published = []
     for row in claim.rows:
         alone = replace(claim, rows=[row])
-        published += _try(story_statements.publish, my.engine, alone) or []
+        published += batches.attempt(story_statements.publish, my.engine, alone) or []
     return published
-
-
-def _try(do: Callable[..., Outcome], *arguments: Any) -> Outcome | None:
-    """What `do` returns; None after an error, which is logged.
-
-    The row that it was done for stays leased, and is claimed alone when the lease has run out.
-    """
-    try:
-        return do(*arguments)
-    except Exception:
-        log.exception("left until its lease has run out")
-        return None
 
 
 @shared_task(name="kabar.deliver", ignore_result=True)
@@ -305,20 +327,19 @@ def deliver() -> None:
     """Send what is due to a batch of endpoints, side by side."""
     my = context()
     if claim := _claim(my, "deliver", my.settings.webhooks.batch):
-        asyncio.run(_deliver(my, claim))
+        my.network.run(_deliver(my, claim))
 
 
 async def _deliver(my: Context, claim: Claim) -> None:
     until = time.monotonic() + claim.work_seconds
-    async with Client(my.settings.http) as client:
-        served = [_serve(my, claim, client, row, until) for row in claim.rows]
-        ends = await asyncio.gather(*served, return_exceptions=True)
+    served = [_serve(my, claim, row, until) for row in claim.rows]
+    ends = await asyncio.gather(*served, return_exceptions=True)
     for row, end in zip(claim.rows, ends, strict=True):
         if isinstance(end, Exception):
             log.error("an endpoint could not be served", endpoint=row["name"], exc_info=end)
 
 
-async def _serve(my: Context, claim: Claim, client: Client, row: RowMapping, until: float) -> None:
+async def _serve(my: Context, claim: Claim, row: RowMapping, until: float) -> None:
     """Send what is due to one endpoint, then give it back."""
     endpoint = webhook_statements.known(row)
     if row["expiries"] >= MAX_EXPIRIES:
@@ -334,7 +355,7 @@ async def _serve(my: Context, claim: Claim, client: Client, row: RowMapping, unt
         if not deliveries:
             break
         outcomes = await asyncio.gather(
-            *(_attempt(my, client, endpoint, delivery, now) for delivery in deliveries)
+            *(_attempt(my, endpoint, delivery, now) for delivery in deliveries)
         )
         await asyncio.to_thread(webhook_statements.record, my.engine, endpoint.id, outcomes)
     if await asyncio.to_thread(webhook_statements.give_back, my.engine, claim, endpoint.id):
@@ -343,13 +364,12 @@ async def _serve(my: Context, claim: Claim, client: Client, row: RowMapping, unt
 
 async def _attempt(
     my: Context,
-    client: Client,
     endpoint: webhooks.Endpoint,
     delivery: webhooks.Delivery,
     now: datetime,
 ) -> webhooks.AttemptOutcome:
     settings = my.settings.webhooks
-    response = await webhooks.send(client, endpoint, delivery, now, settings)
+    response = await webhooks.send(my.client, endpoint, delivery, now, settings)
     outcome = webhooks.decide(delivery, response, _came_at(now, response), settings)
     log.info("delivered", endpoint=endpoint.name, webhook_id=delivery.webhook_id,
              attempt=delivery.attempt, result=outcome.state, reason=outcome.reason)  # fmt: skip
@@ -363,55 +383,6 @@ def _claim(my: Context, stage: Stage, limit: int) -> Claim | None:
     if claim and claim.full:
         my.wakes.wake(stage)
     return claim
-
-
-async def _side_by_side(
-    my: Context,
-    claim: Claim,
-    one: Callable[[Client, RowMapping], Awaitable[Outcome]],
-    commit: Callable[[list[Outcome]], None],
-) -> None:
-    """Do a batch's rows at once; what is not done by its deadline is given back."""
-    async with Client(my.settings.http) as client, Groups(commit) as groups:
-
-        async def work(row: RowMapping) -> None:
-            try:
-                groups.add(await one(client, row))
-            except Exception:
-                # It stays leased, and is claimed alone when the lease has run out.
-                log.exception("a row could not be worked on", stage=claim.stage, row=row["id"])
-
-        running = {asyncio.create_task(work(row)): row for row in claim.rows}
-        _, late = await asyncio.wait(running, timeout=claim.work_seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-    _release(my, claim, [running[task] for task in late])
-
-
-def _in_time(my: Context, claim: Claim) -> Iterable[RowMapping]:
-    """A batch's rows one by one until its deadline; the rest is given back."""
-    until = time.monotonic() + claim.work_seconds
-    for position, row in enumerate(claim.rows):
-        if time.monotonic() > until:
-            _release(my, claim, claim.rows[position:])
-            return
-        yield row
-
-
-def _each(one: Callable[[RowMapping], Outcome], rows: Iterable[RowMapping]) -> Iterable[Outcome]:
-    """The outcome of each row; a row that raises keeps no other from its outcome."""
-    for row in rows:
-        outcome = _try(one, row)
-        if outcome is not None:
-            yield outcome
-
-
-def _release(my: Context, claim: Claim, rows: Iterable[RowMapping]) -> None:
-    with store.writing(my.engine) as connection:
-        due_at = read_now(connection) + _RELEASE
-        for row in rows:
-            claims.release(connection, claim.stage, row["id"], claim.token, due_at)
 
 
 def _came_at(asked_at: datetime, response: Response | None) -> datetime:

@@ -8,19 +8,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.http.peers import LOOPBACK, answer, header, peer
-from worker.articles import Article, Page, crashed, decide, request
+from worker.articles import Article, Page, crashed, decide, forbidden, put_off, request
 from worker.http import Client, Response
+from worker.http.robots import Robots, RobotsFile
 from worker.reasons import Reason
 from worker.settings import FetchSettings
 
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 SETTINGS = FetchSettings(retry_seconds=(10, 60))
 URL = "https://lembah.example/berita/jembatan"
 HTML = "text/html; charset=Windows-1252"
 
 
-def article(attempts: int = 1) -> Article:
-    return Article(id=7, url=URL, attempts=attempts)
+KABAR = "Kabar/0.1 (news reader)"
+MINUTE = timedelta(minutes=1)
+
+
+def article(
+    attempts: int = 1,
+    *,
+    url: str | None = URL,
+    first_seen_at: datetime | None = NOW,
+    silent: bool = False,
+) -> Article:
+    return Article(id=7, url=url, attempts=attempts, first_seen_at=first_seen_at, silent=silent)
+
+
+def robots(body: bytes | None, reason: Reason | None = None, status: int | None = 200) -> Robots:
+    return Robots(RobotsFile(body, status, NOW + MINUTE, reason))
 
 
 def response(status: int | None = 200, failure: Reason | None = None, **headers: str) -> Response:
@@ -122,6 +137,116 @@ class TestNoPage:
     def test_one_that_takes_its_process_down(self) -> None:
         outcome = crashed(article(4), NOW)
         assert (outcome.result, outcome.reason) == ("degraded", Reason.CRASHED)
+
+    @pytest.mark.parametrize(
+        ("bad", "cool_down"),
+        [
+            (response(429, Retry_After="120"), timedelta(minutes=2)),
+            (response(503, Retry_After="120"), timedelta(minutes=2)),
+            (response(503), None),
+            (response(404, Retry_After="120"), None),
+            (response(None, Reason.TIMEOUT), None),
+        ],
+    )
+    @pytest.mark.parametrize("attempts", [1, 3])
+    def test_what_its_host_asks_for_is_for_all_pages(
+        self, bad: Response, cool_down: timedelta | None, attempts: int
+    ) -> None:
+        assert decide(article(attempts), bad, NOW, SETTINGS).cool_down == cool_down
+
+    def test_one_that_nobody_waits_for_has_time(self) -> None:
+        busy = response(503, Retry_After="7200")
+        outcome = decide(article(silent=True), busy, NOW, SETTINGS)
+        assert (outcome.result, outcome.due_at) == ("retry", NOW + timedelta(hours=2))
+
+
+class TestRobots:
+    def test_a_page_that_may_be_fetched(self) -> None:
+        file = robots(b"User-agent: *\nDisallow: /berita/arsip")
+        assert forbidden(article(), file, KABAR, NOW, SETTINGS) is None
+
+    @pytest.mark.parametrize("attempts", [1, 2, 9])
+    def test_a_page_that_may_not_is_told_from_the_feed(self, attempts: int) -> None:
+        file = robots(b"User-agent: Kabar\nDisallow: /berita/")
+        outcome = forbidden(article(attempts), file, KABAR, NOW, SETTINGS)
+        assert outcome is not None
+        assert (outcome.article_id, outcome.result, outcome.due_at) == (7, "degraded", NOW)
+        assert (outcome.reason, outcome.status) == (Reason.ROBOTS_DENIED, None)
+        assert outcome.detail == Reason.ROBOTS_DENIED.text
+
+    def test_the_last_file_counts_while_the_host_is_broken(self) -> None:
+        file = robots(b"User-agent: *\nDisallow: /x", Reason.SERVER_ERROR, 502)
+        assert forbidden(article(), file, KABAR, NOW, SETTINGS) is None
+
+    @pytest.mark.parametrize(
+        ("reason", "status", "told", "words"),
+        [
+            (Reason.SERVER_ERROR, 503, Reason.SERVER_ERROR, Reason.SERVER_ERROR.text),
+            (Reason.TIMEOUT, None, Reason.TIMEOUT, Reason.TIMEOUT.text),
+            (None, 503, Reason.ROBOTS_DENIED, "status 503"),
+            (None, None, Reason.ROBOTS_DENIED, "no answer"),
+        ],
+    )
+    def test_wishes_that_are_not_known_are_asked_for_again(
+        self, reason: Reason | None, status: int | None, told: Reason, words: str
+    ) -> None:
+        file = robots(None, reason, status)
+        waits = []
+        for attempts in (1, 2, 3):
+            outcome = forbidden(article(attempts), file, KABAR, NOW, SETTINGS)
+            assert outcome is not None
+            assert (outcome.reason, outcome.page) == (told, None)
+            assert "robots.txt" in outcome.detail
+            assert words in outcome.detail
+            waits.append((outcome.result, outcome.due_at - NOW))
+        # Not before robots.txt is asked for again.
+        assert waits == [("retry", MINUTE), ("retry", MINUTE), ("degraded", timedelta())]
+
+    def test_a_host_that_wants_hours_of_rest_is_told_from_the_feed(self) -> None:
+        file = Robots(RobotsFile(None, 503, NOW + timedelta(hours=1), Reason.SERVER_ERROR))
+        outcome = forbidden(article(), file, KABAR, NOW, SETTINGS)
+        assert outcome is not None
+        assert outcome.result == "degraded"
+
+    def test_an_address_that_must_not_be_connected_to_is_not_tried_again(self) -> None:
+        file = robots(None, Reason.ADDRESS_DENIED, None)
+        outcome = forbidden(article(), file, KABAR, NOW, SETTINGS)
+        assert outcome is not None
+        assert (outcome.result, outcome.reason) == ("degraded", Reason.ADDRESS_DENIED)
+
+    def test_an_entry_without_a_link_is_no_matter_of_robots(self) -> None:
+        file = robots(b"User-agent: *\nDisallow: /")
+        assert forbidden(article(url=None), file, KABAR, NOW, SETTINGS) is None
+
+
+class TestAHostThatIsToBeLeftAlone:
+    @pytest.mark.parametrize("minutes", [0, 1, 15])
+    def test_is_waited_for(self, minutes: int) -> None:
+        assert put_off(article(9), NOW + minutes * MINUTE, NOW) is None
+
+    @pytest.mark.parametrize("attempts", [1, 9])
+    def test_but_not_for_longer_than_a_story_can_wait(self, attempts: int) -> None:
+        outcome = put_off(article(attempts), NOW + 16 * MINUTE, NOW)
+        assert outcome is not None
+        assert (outcome.article_id, outcome.result, outcome.due_at) == (7, "degraded", NOW)
+        assert outcome.reason == Reason.RATE_LIMITED
+        assert outcome.detail == "its host is to be left alone until 2026-11-25 12:16 UTC"
+
+    def test_nor_again_and_again(self) -> None:
+        seen = article(first_seen_at=NOW - 50 * MINUTE)
+        assert put_off(seen, NOW + 10 * MINUTE, NOW) is None
+        assert put_off(seen, NOW + 11 * MINUTE, NOW) is not None
+
+    def test_one_that_nobody_waits_for_has_time(self) -> None:
+        day = 24 * 60 * MINUTE
+        silent = article(silent=True, first_seen_at=NOW - 3 * day)
+        assert put_off(silent, NOW + day, NOW) is None
+        assert put_off(silent, NOW + day + MINUTE, NOW) is not None
+        older = article(silent=True, first_seen_at=NOW - 4 * day)
+        assert put_off(older, NOW + MINUTE, NOW) is not None
+
+    def test_an_article_of_unknown_age_is_new(self) -> None:
+        assert put_off(article(first_seen_at=None), NOW + 15 * MINUTE, NOW) is None
 
 
 @given(

@@ -51,7 +51,7 @@ class Rig:
 
     def poll(self, site: Site) -> None:
         """Have `site` polled."""
-        self.run("feeds", "add", f"{site.url}/feed")
+        self.run("feeds", "add", f"{site.url}/feed", "--no-discover")
 
     def run(self, *arguments: str) -> None:
         done = self.kabar.run(*arguments)

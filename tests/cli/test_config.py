@@ -1,5 +1,6 @@
 """`kabar config`."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,17 @@ def test_each_setting_with_what_is_in_force(
     assert shown["poll.backfill_alerts"].strip() == "false"
     sections = {key.partition(".")[0] for key in settings.keys(settings.Settings) if "." in key}
     assert set(shown) == set(settings.keys(settings.Settings)) - sections
+
+
+def test_each_host_with_numbers_of_its_own(
+    kabar: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KABAR_POLITENESS__HOSTS", '{"example.com:81": {"at_once": 1}}')
+    out = kabar("config", "show").out
+    assert re.search(r"^politeness\.hosts\.example\.com:81\.at_once +1 *$", out, re.MULTILINE)
+    assert kabar("config", "show", "--json").json["politeness"]["hosts"] == {
+        "example.com:81": {"at_once": 1, "spacing_seconds": None}
+    }
 
 
 def test_defaults_alone(kabar: Commands) -> None:

@@ -45,6 +45,19 @@ def test_adding_as_json(kabar: Commands, store: Engine) -> None:
     assert (found["allow_http"], found["allow_private"]) == (True, True)
 
 
+def test_an_endpoint_is_told_of_stories_unless_it_asks_for_more(
+    kabar: Commands, either_store: Engine
+) -> None:
+    kabar("endpoints", "add", "desk", HOOK)
+    kabar(
+        "endpoints", "add", "ops", HOOK, "--event", "feed.failing", "--event", "feed.recovered",
+        "--event", "feed.failing",
+    )  # fmt: skip
+    told = {one["name"]: one["event_types"] for one in rows(either_store, Endpoint)}
+    assert told == {"desk": ["story.created"], "ops": ["feed.failing", "feed.recovered"]}
+    assert "told of   feed.failing, feed.recovered\n" in kabar("endpoints", "show", "ops").out
+
+
 def test_a_table_counts_deliveries(kabar: Commands, store: Engine) -> None:
     kabar("endpoints", "add", "desk", HOOK)
     publish(store)
@@ -68,6 +81,7 @@ def test_none_yet(kabar: Commands, store: Engine) -> None:
         (["night", HOOK, "--secret", "whsec_!"], "not base64"),
         (["night", HOOK, "--secret", "whsec_c2hvcnQ="], "24 to 64 bytes"),
         (["desk", HOOK], "there is an endpoint 'desk' already"),
+        (["night", HOOK, "--event", "feed.lost"], "no event 'feed.lost'; there are story.created"),
     ],
 )
 def test_what_cannot_be_added(

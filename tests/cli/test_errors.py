@@ -153,7 +153,7 @@ def test_a_store_that_another_holds(
         other.execute(f"BEGIN {kind}")
         for command in (*LISTINGS, ("health", "io"), ("db", "check")):
             assert kabar(*command).code == 0, command
-        done = kabar("feeds", "add", "https://example.org/feed")
+        done = kabar("feeds", "add", "https://example.org/feed", "--no-discover")
     assert (done.code, done.error) == (
         1,
         "kabar: the store is locked by another process: try again",
@@ -167,6 +167,6 @@ def test_who_writes_waits_for_the_store(kabar: Commands, store: Engine) -> None:
     other.execute("BEGIN IMMEDIATE")
     release = Timer(0.5, other.close)
     release.start()
-    done = kabar("feeds", "add", "https://example.org/feed")
+    done = kabar("feeds", "add", "https://example.org/feed", "--no-discover")
     release.join()
     assert (done.code, done.out) == (0, "added https://example.org/feed\n")

@@ -85,7 +85,7 @@ class TestDebug:
     def test_without_it_a_fault_of_ours_is_one_line_too(
         self, kabar: Commands, store: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(*_arguments: Any) -> None:
+        def fail(*_arguments: Any, **_options: Any) -> None:
             raise KeyError("a\nb")
 
         monkeypatch.setattr("worker.store.feeds.listing", fail)

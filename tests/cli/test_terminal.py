@@ -123,8 +123,8 @@ def test_a_row_is_a_paragraph_where_a_table_has_no_room(full: Engine) -> None:
         lines = terminal.shown.splitlines()
     assert lines[:3] == ["id         1", "state      active", f"title      {TITLE}"]
     assert f"url        {URL}" in lines
-    assert "detail     503 Service Unavailable" in lines
-    assert lines[lines.index("") + 1] == "id        2"
+    assert "error      503 Service Unavailable" in lines
+    assert lines[lines.index("") + 1] == "id         2"
 
 
 def test_in_a_pipe_a_row_is_a_line(kabar: Commands, full: Engine) -> None:

@@ -37,6 +37,7 @@ class Peer:
     port: int
     scheme: str = "http"
     connections: int = 0
+    open_now: int = 0
     requests: list[bytes] = field(default_factory=list)
 
     def url(self, path: str = "/") -> str:
@@ -45,7 +46,10 @@ class Peer:
 
 @asynccontextmanager
 async def peer(
-    handler: Handler, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    handler: Handler,
+    host: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+    port: int = 0,
 ) -> AsyncIterator[Peer]:
     """A peer that hands each request's bytes to `handler`, which writes what is to be answered.
 
@@ -55,6 +59,7 @@ async def peer(
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         this.connections += 1
+        this.open_now += 1
         try:
             while not writer.is_closing():
                 request = await _request(reader)
@@ -64,12 +69,13 @@ async def peer(
         except (ConnectionError, EOFError, ssl.SSLError):
             return  # the client went away, as several tests want it to
         finally:
+            this.open_now -= 1
             writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.create_task(serve(reader, writer)))
 
-    server = await asyncio.start_server(accept, host, 0, ssl=tls, backlog=500)
+    server = await asyncio.start_server(accept, host, port, ssl=tls, backlog=500)
     this = Peer(host, server.sockets[0].getsockname()[1], "https" if tls else "http")
     try:
         yield this
@@ -124,6 +130,19 @@ def stall(*parts: bytes) -> Handler:
     return handler
 
 
+def half_closed(*parts: bytes) -> Handler:
+    """Answer with these bytes, then say that no more is to come, but stay connected."""
+
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        for part in parts:
+            writer.write(part)
+        await writer.drain()
+        writer.write_eof()
+        await asyncio.Event().wait()
+
+    return handler
+
+
 def drip(start: bytes, part: bytes) -> Handler:
     """Answer with `start`, then with `part` again and again, for ever."""
 
@@ -153,6 +172,55 @@ def answer(
 def redirect(location: str, status: int = 302) -> Handler:
     """Answer with a redirect to `location`."""
     return answer(b"moved", status, {"Location": location})
+
+
+@asynccontextmanager
+async def http_proxy() -> AsyncIterator[Peer]:
+    """A forwarding proxy and what was asked of it; it finds every host at 127.0.0.1.
+
+    A CONNECT opens a tunnel; any other request is handed on as it came, in origin form.
+    """
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        this.connections += 1
+        try:
+            request = await _request(reader)
+            this.requests.append(request)
+            method, asked, rest = request.split(b" ", 2)
+            authority = asked if method == b"CONNECT" else asked.split(b"/")[2]
+            there = await asyncio.open_connection("127.0.0.1", int(authority.rpartition(b":")[2]))
+            if method == b"CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                there[1].write(b" ".join((method, b"/" + asked.split(b"/", 3)[3], rest)))
+            await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
+        except (ConnectionError, EOFError):
+            return
+        finally:
+            writer.close()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    this = Peer("127.0.0.1", server.sockets[0].getsockname()[1])
+    try:
+        yield this
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
 
 
 @dataclass

@@ -17,6 +17,13 @@ figures = [
 ]
 print(json.dumps({"title": "Claims", "note": "On SQLite.", "figures": figures}))
 """
+PLOTTED = (
+    GOOD
+    + """
+import pathlib, sys
+pathlib.Path(sys.argv[sys.argv.index("--plot") + 1]).write_text("<svg/>")
+"""
+)
 TABLE = """\
 ## Claims
 
@@ -47,6 +54,12 @@ def test_all_benchmarks_make_the_report(project: Path) -> None:
     report = (project / "docs" / "benchmarks.md").read_text()
     assert report.startswith("# Benchmarks\n\nWritten by `make bench`, on a machine with ")
     assert report.endswith("\n\n" + TABLE + "\n" + TABLE)
+
+
+def test_the_report_comes_with_plots(project: Path) -> None:
+    (project / "bench" / "polling.py").write_text(PLOTTED)
+    assert bench(project).returncode == 0
+    assert (project / "docs" / "polling.svg").read_text() == "<svg/>"
 
 
 def test_a_named_benchmark_is_only_printed(project: Path) -> None:

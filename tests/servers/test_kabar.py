@@ -25,7 +25,7 @@ def test_one_that_ends_before_it_is_ready_is_an_error_with_its_log(kabar: Kabar)
 
 
 def test_what_a_command_printed_is_returned(kabar: Kabar) -> None:
-    kabar.run("feeds", "add", "https://example.org/feed")
+    kabar.run("feeds", "add", "https://example.org/feed", "--no-discover")
     (feed,) = kabar.json("feeds", "list")
     assert feed["url"] == "https://example.org/feed"
     assert kabar.run("feeds", "ad").returncode == 2

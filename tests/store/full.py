@@ -10,7 +10,7 @@ from tests.store.rows import HOUR, NOON, add_article, add_feed, change, claimed,
 from worker import webhooks as room
 from worker.reasons import Reason
 from worker.store import feeds, stories, tallies, webhooks
-from worker.store.models import Endpoint, Entry, Host, Page
+from worker.store.models import Endpoint, Entry, FormerUrl, Host, Page, Subscription
 from worker.store.sessions import read_now, writing
 from worker.webhooks.events import EVENT_TYPES
 
@@ -46,6 +46,13 @@ def fill(engine: Engine, directory: Path) -> None:
             insert(Entry),
             [{"feed_id": feed_id, "identity": name, "article_id": mine, **seen}
              for name, mine in (("one", article_id), ("two", None))],
+        )  # fmt: skip
+        connection.execute(insert(FormerUrl).values(url="https://example.org/old", feed_id=feed_id))
+        connection.execute(
+            insert(Subscription).values(
+                feed_id=feed_id, hub="https://hub.example/", topic="https://example.org/feed",
+                token="t", secret="s", state="asked", asked_at=NOON,
+            )
         )  # fmt: skip
         connection.execute(insert(Host).values(host="example.org:81", robots=b"\0\xff"))
         tallies.add(connection, "fetch", NOON, [("degraded", Reason.TIMEOUT)])

@@ -9,9 +9,18 @@ from sqlalchemy import Engine, RowMapping, insert, select, update
 
 from tests.conftest import MakeSettings
 from tests.parallel import in_processes
+from tests.store.rows import at_once
 from worker.settings import STAGES, Settings, Stage
 from worker.store import open_engine
-from worker.store.claims import MAX_EXPIRIES, Claim, claim, due_stages, finish, release
+from worker.store.claims import (
+    MAX_EXPIRIES,
+    Claim,
+    claim,
+    claim_one,
+    due_stages,
+    finish,
+    release,
+)
 from worker.store.models import Article, Delivery, Endpoint, Event, Feed
 from worker.store.sessions import reading, writing
 
@@ -153,6 +162,42 @@ class TestClaim:
         assert claim(engine, "deliver", 10, LEASE, NOON) is None
 
 
+class TestClaimOne:
+    def test_a_row_that_is_not_due(self, engine: Engine) -> None:
+        one, other = add_articles(engine, 2, "process", due_at=NOON + 60 * LEASE)
+        batch = claim_one(engine, "process", one, LEASE, NOON)
+        assert batch is not None
+        assert (ids_of(batch), counts_of(batch), batch.full) == ([one], (1, 0), False)
+        assert (batch.now, batch.lease) == (NOON, LEASE)
+        assert row(engine, one)["lease_until"] == NOON + LEASE
+        assert not {"text", "summary"} & set(batch.rows[0])
+        with writing(engine) as connection:
+            assert finish(connection, "process", one, batch.token, {"stage": "done"})
+            assert not finish(connection, "process", other, batch.token, {"stage": "done"})
+
+    def test_a_row_that_somebody_holds(self, engine: Engine) -> None:
+        (row_id,) = add_articles(engine, 1, "process")
+        claimed(engine)
+        before = row(engine, row_id)
+        assert claim_one(engine, "process", row_id, LEASE, NOON + LEASE) is None
+        assert row(engine, row_id) == before
+
+    def test_a_row_whose_lease_ran_out(self, engine: Engine) -> None:
+        (row_id,) = add_articles(engine, 1, "process")
+        late = claimed(engine)
+        batch = claim_one(engine, "process", row_id, LEASE, LATER)
+        assert batch is not None
+        assert (counts_of(batch), batch.token == late.token) == ((2, 1), False)
+
+    def test_a_row_that_is_not_there(self, engine: Engine) -> None:
+        assert claim_one(engine, "process", 5, LEASE, NOON) is None
+
+    def test_one_of_many_gets_it(self, engine: Engine) -> None:
+        (row_id,) = add_articles(engine, 1, "process")
+        held = at_once(*[lambda: claim_one(engine, "process", row_id, LEASE)] * 4)
+        assert len([batch for batch in held if batch]) == 1
+
+
 class TestExpiry:
     def test_a_held_row_is_nobody_elses(self, engine: Engine) -> None:
         add_articles(engine, 1, "process")
@@ -239,6 +284,14 @@ class TestGivingBack:
         assert claim(engine, "process", 10, LEASE, LATER - SECOND) is None
         again = claimed(engine, 10, LATER)
         assert (ids_of(again), counts_of(again)) == ([row_id], (2, 0))
+
+    def test_a_claim_that_was_no_attempt_is_not_counted(self, engine: Engine) -> None:
+        (row_id,) = add_articles(engine, 1, "process")
+        holder = claimed(engine)
+        with writing(engine) as connection:
+            assert release(connection, "process", row_id, holder.token, LATER, counts=False)
+        again = claimed(engine, 10, LATER)
+        assert (ids_of(again), counts_of(again)) == ([row_id], (1, 0))
 
 
 class TestDueStages:

@@ -31,7 +31,8 @@ class Bench:
         self._app = make_app(settings)
         # As in a pool process: groups are committed, and stages woken, on another thread.
         self._app.set_default()
-        tasks.start(settings)
+        # A batch is done when its task has ended, stragglers and all.
+        tasks.start(settings, patience=60)
 
     @property
     def engine(self) -> Engine:
@@ -88,6 +89,7 @@ class Bench:
         return found
 
     def close(self) -> None:
+        tasks.stop(0)
         self.engine.dispose()
         self._app.close()
 
@@ -115,6 +117,7 @@ def make_bench(
             "broker": {"url": valkey.url},
             "http": LOOPBACK,
             "poll": {"backfill_alerts": True, "backfill": 1_000},
+            "politeness": {"at_once": 64, "spacing_seconds": 0},
         }
         made.append(Bench(make_settings(**{**defaults, **overrides}), valkey))
         return made[-1]

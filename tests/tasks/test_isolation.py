@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from worker import tasks
+from worker import batches
 from worker.store.groups import Groups
 
 
@@ -17,7 +17,7 @@ def test_a_row_that_raises_keeps_no_other_from_its_outcome() -> None:
         return number
 
     rows: list[Any] = [{"id": 1}, {"id": 2}, {"id": 3}]
-    assert list(tasks._each(one, rows)) == [1, 3]
+    assert list(batches.each(one, rows)) == [1, 3]
 
 
 def test_a_commit_that_fails_costs_its_own_group_and_is_told_at_the_end() -> None:

@@ -5,12 +5,12 @@ import pytest
 from tests import waiting
 from tests.http.peers import answer
 from tests.servers.valkey import Valkey
-from tests.store.rows import add_article, rows
+from tests.store.rows import add_article, row, rows
 from tests.tasks.conftest import Bench, MakeBench
 from tests.tasks.running import running
 from tests.tasks.site import Site, feed, held
 from worker import tasks
-from worker.store.models import Article
+from worker.store.models import Article, Feed
 from worker.store.sessions import writing
 
 
@@ -100,7 +100,8 @@ def test_a_sweep_takes_its_wake_up(bench: Bench, valkey: Valkey) -> None:
     assert not has_key(valkey, "sweep")
 
 
-def test_without_a_broker_the_work_goes_on(bench: Bench, site: Site, valkey: Valkey) -> None:
+def test_without_a_broker_nothing_is_lost(bench: Bench, site: Site, valkey: Valkey) -> None:
+    """No site is asked, since nobody knows who else asks it; all else goes on."""
     site.routes = {
         "/feed": feed(site.url("/a")),
         "/hook": answer(),
@@ -110,7 +111,17 @@ def test_without_a_broker_the_work_goes_on(bench: Bench, site: Site, valkey: Val
     valkey.kill9()
     tasks.dispatch()
     tasks.poll()
+    followed = row(bench.engine, Feed)
+    assert (followed["polled_at"], followed["attempts"]) == (None, 0)
+    assert followed["due_at"] > bench.now()
+    assert site.requests == []
+
+    valkey.start()
+    bench.make_due()
+    tasks.poll()
+    bench.make_due()
     tasks.fetch()
+    valkey.kill9()
     tasks.process()
     tasks.publish()
     tasks.deliver()

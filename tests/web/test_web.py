@@ -34,11 +34,15 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+def nobody(_stage: str) -> None:
+    """Whom these tests wake."""
+
+
 def ask(settings: Settings, *paths: str) -> list[tuple[int, Any]]:
     """Status and document of each path, from a server on loopback."""
 
     async def serve() -> list[tuple[int, Any]]:
-        runner = aiohttp_web.AppRunner(web.make_app(settings))
+        runner = aiohttp_web.AppRunner(web.make_app(settings, nobody))
         await runner.setup()
         await aiohttp_web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
@@ -100,7 +104,7 @@ def test_a_store_without_tables_is_named(
 
 def test_a_path_that_is_not_there(settings: Settings) -> None:
     async def serve() -> int:
-        runner = aiohttp_web.AppRunner(web.make_app(settings))
+        runner = aiohttp_web.AppRunner(web.make_app(settings, nobody))
         await runner.setup()
         await aiohttp_web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
@@ -125,7 +129,7 @@ def test_it_serves_until_it_is_told_to_stop(settings: Settings) -> None:
 
     timer = Timer(0.1, stop)
     timer.start()
-    assert web.run(settings) == 0
+    assert web.run(settings, nobody) == 0
     timer.join()
     assert processes.is_healthy(processes.silence(engine, "web"))
     assert [one["role"] for one in processes.listing(engine)] == ["web"]
@@ -135,7 +139,7 @@ def test_it_serves_until_it_is_told_to_stop(settings: Settings) -> None:
 def test_a_port_that_is_taken_is_told_with_the_way_out(settings: Settings, taken: int) -> None:
     there = settings.model_copy(update={"web": settings.web.model_copy(update={"port": taken})})
     with pytest.raises(ConfigError) as raised:
-        web.run(there)
+        web.run(there, nobody)
     assert re.fullmatch(
         rf"web\.host and web\.port: cannot listen on 127\.0\.0\.1:{taken} "
         r"\(another program listens there\): set KABAR_WEB__PORT to another port, 0 for any",
@@ -148,9 +152,9 @@ def test_an_address_that_is_not_ours(settings: Settings) -> None:
         update={"web": settings.web.model_copy(update={"host": "192.0.2.1"})}
     )
     with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1"):
-        web.run(there)
+        web.run(there, nobody)
 
 
 def test_a_store_without_tables_is_refused(make_settings: MakeSettings, sqlite_url: str) -> None:
     with pytest.raises(StoreError, match="`kabar db upgrade`"):
-        web.run(make_settings(store={"url": sqlite_url}))
+        web.run(make_settings(store={"url": sqlite_url}), nobody)

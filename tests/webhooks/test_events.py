@@ -1,4 +1,4 @@
-"""The event of a new story: its names, its shape and its size."""
+"""Events: their names, their shape and their size."""
 
 import dataclasses
 import json
@@ -12,7 +12,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from worker.reasons import Reason
-from worker.webhooks import StoryFacts, story_created, wants
+from worker.webhooks import (
+    FeedFacts,
+    StoryFacts,
+    feed_failing,
+    feed_recovered,
+    story_created,
+    wants,
+)
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SEEN = NOW - timedelta(minutes=1)
@@ -214,3 +221,77 @@ def test_an_endpoint_is_told_what_it_wants() -> None:
     assert wants(["story.created"], "story.created")
     assert not wants(["story.updated"], "story.created")
     assert not wants([], "story.created")
+
+
+FEED = FeedFacts(
+    feed_id=3,
+    title="Kabar Lembah (RSS)",
+    url="https://lembah.example/rss",
+    site_url="https://lembah.example/",
+    state="failing",
+    failing_since=SEEN,
+    failures=6,
+    reason=Reason.TIMEOUT,
+    detail="no complete answer within 30 s",
+    last_success_at=NOW - timedelta(days=1),
+    next_poll_at=NOW + timedelta(hours=1),
+)
+
+
+class TestFeeds:
+    def test_it_tells_the_feed(self) -> None:
+        event = feed_failing(FEED, NOW)
+        assert (event.type, event.occurred_at) == ("feed.failing", NOW)
+        assert json.loads(event.body) == {
+            "type": "feed.failing",
+            "timestamp": "2026-11-24T12:00:00+00:00",
+            "data": {
+                "feed": {
+                    "id": "3",
+                    "title": "Kabar Lembah (RSS)",
+                    "url": "https://lembah.example/rss",
+                    "site_url": "https://lembah.example/",
+                    "state": "failing",
+                },
+                "failing_since": "2026-11-24T11:59:00+00:00",
+                "failures": 6,
+                "reason": "timeout",
+                "detail": "no complete answer within 30 s",
+                "last_success_at": "2026-11-23T12:00:00+00:00",
+                "next_poll_at": "2026-11-24T13:00:00+00:00",
+            },
+        }
+
+    def test_what_is_not_known_is_null(self) -> None:
+        bare = dataclasses.replace(
+            FEED, title=None, site_url=None, reason=None, detail=None, last_success_at=None
+        )
+        data = json.loads(feed_failing(bare, NOW).body)["data"]
+        assert data["feed"]["title"] is data["feed"]["site_url"] is data["detail"] is None
+        assert data["last_success_at"] is None
+
+    def test_a_time_of_failing_has_one_name_at_its_beginning_and_one_at_its_end(self) -> None:
+        later = dataclasses.replace(FEED, failures=9)
+        names = {
+            (event.event_key, event.webhook_id)
+            for event in (
+                feed_failing(FEED, NOW),
+                feed_failing(later, NOW + timedelta(hours=1)),
+                feed_recovered(later, NOW + timedelta(hours=1)),
+                feed_recovered(FEED, NOW + timedelta(hours=2)),
+            )
+        }
+        assert {key for key, _ in names} == {
+            "feed.failing:3:2026-11-24T11:59:00+00:00",
+            "feed.recovered:3:2026-11-24T11:59:00+00:00",
+        }
+        assert len(names) == 2
+        again = dataclasses.replace(FEED, failing_since=NOW)
+        assert feed_failing(again, NOW).webhook_id not in {webhook_id for _, webhook_id in names}
+
+    def test_whatever_a_feed_says_the_body_is_small(self) -> None:
+        wild = dataclasses.replace(
+            FEED, title="\x01\u20ac\ud800" * 9_999, detail="\x00" * 99_999,
+            url="https://x/" + "a" * 9_999, site_url="https://x/\u20ac" * 999,
+        )  # fmt: skip
+        assert len(feed_recovered(wild, NOW).body) < 20_000

@@ -1,7 +1,16 @@
 """Articles: from an entry to the article's clean text."""
 
 from worker.articles.extract import CleanArticle, ExtractionError, extract
-from worker.articles.fetch import Article, FetchOutcome, Page, crashed, decide, request
+from worker.articles.fetch import (
+    Article,
+    FetchOutcome,
+    Page,
+    crashed,
+    decide,
+    forbidden,
+    put_off,
+    request,
+)
 
 __all__ = [
     "Article",
@@ -12,5 +21,7 @@ __all__ = [
     "crashed",
     "decide",
     "extract",
+    "forbidden",
+    "put_off",
     "request",
 ]

@@ -1,25 +1,36 @@
 """Fetch an article's page: one GET, and one pure decision about what came back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from worker.feeds.schedule import cool_down
 from worker.http import Client, Response
+from worker.http.robots import Robots
 from worker.reasons import Reason
 from worker.settings import FetchSettings
 
 _ACCEPT = "text/html, application/xhtml+xml;q=0.9, */*;q=0.1"
 _HTML = {"text/html", "application/xhtml+xml", ""}
 _PATIENCE = timedelta(minutes=15)  # for a page; a story that comes later than that is no news
+_PATIENCE_OF_SILENT = timedelta(days=1)  # nobody waits for those
+_WAITS = 4  # as long as patience reaches, one after the other, until it is at its end
+# The page would fail likewise, and that no other try will cure.
+_HOPELESS = frozenset({Reason.INVALID_URL, Reason.ADDRESS_DENIED})
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """What we know of an article before its page is fetched; `attempts` counts this claim too."""
+    """What we know of an article before its page is fetched; `attempts` counts this claim too.
+
+    A `silent` one will raise no alert.
+    """
 
     id: int
     url: str | None
     attempts: int
+    first_seen_at: datetime | None = None
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class FetchOutcome:
-    """What a fetch came to: a page, another try at `due_at`, or what the feed said instead."""
+    """What a fetch came to: a page, another try at `due_at`, or what the feed said instead.
+
+    `cool_down` is for how long the page's whole host wants to be left alone.
+    """
 
     article_id: int
     result: Literal["fetched", "retry", "degraded"]
@@ -43,6 +57,41 @@ class FetchOutcome:
     status: int | None = None
     reason: Reason | None = None
     detail: str = ""
+    cool_down: timedelta | None = None
+
+
+def put_off(article: Article, until: datetime, now: datetime) -> FetchOutcome | None:
+    """None when an article can wait for its host until then, which is no try of its own; else the
+    outcome: what the feed said.
+    """
+    patience = _patience(article)
+    seen_at = article.first_seen_at or now
+    if until - now <= patience and until - seen_at <= _WAITS * patience:
+        return None
+    detail = f"its host is to be left alone until {until:%Y-%m-%d %H:%M} UTC"
+    return _degraded(article, None, Reason.RATE_LIMITED, detail, now)
+
+
+def forbidden(
+    article: Article, robots: Robots, user_agent: str, now: datetime, settings: FetchSettings
+) -> FetchOutcome | None:
+    """None when robots.txt lets the article's page be fetched by `user_agent`; else the outcome.
+
+    Where robots.txt could not be asked for, that is a failure of the page.
+    """
+    if article.url is None or robots.allows(article.url, user_agent):
+        return None
+    if not robots.unreachable:
+        return _degraded(article, None, Reason.ROBOTS_DENIED, "", now)
+    file = robots.file
+    reason = file.reason or Reason.ROBOTS_DENIED
+    why = (
+        file.reason.text if file.reason else f"status {file.status}" if file.status else "no answer"
+    )
+    detail = f"robots.txt could not be asked for: {why}"
+    if reason in _HOPELESS:
+        return _degraded(article, None, reason, detail, now)
+    return _failed(article, None, reason, detail, file.until - now, now, settings)
 
 
 async def request(client: Client, url: str) -> Response:
@@ -57,9 +106,9 @@ def decide(
     if response is None:
         return _degraded(article, None, Reason.NO_LINK, "", now)
     if response.error:
-        return _failed(article, response, response.error, now, settings)
+        return _answered_badly(article, response, response.error, now, settings)
     if response.content_type not in _HTML:
-        return _degraded(article, response, Reason.NOT_HTML, response.content_type, now)
+        return _degraded(article, response.status, Reason.NOT_HTML, response.content_type, now)
     page = Page(response.final_url, response.body, response.charset, now)
     return FetchOutcome(article.id, "fetched", now, page, response.status)
 
@@ -69,30 +118,44 @@ def crashed(article: Article, now: datetime) -> FetchOutcome:
     return _degraded(article, None, Reason.CRASHED, "", now)
 
 
-def _failed(
+def _answered_badly(
     article: Article, response: Response, reason: Reason, now: datetime, settings: FetchSettings
 ) -> FetchOutcome:
+    if response.permanent:
+        outcome = _degraded(article, response.status, reason, response.detail, now)
+    else:
+        asked = response.retry_after(now) or timedelta()
+        outcome = _failed(article, response.status, reason, response.detail, asked, now, settings)
+    return replace(outcome, cool_down=cool_down(response, now))
+
+
+def _failed(
+    article: Article,
+    status: int | None,
+    reason: Reason,
+    detail: str,
+    asked: timedelta,
+    now: datetime,
+    settings: FetchSettings,
+) -> FetchOutcome:
+    """Another try, not before `asked` is over; or none, where there were enough of them or that is
+    too long: the story is told from what the feed said.
+    """
     tries_left = len(settings.retry_seconds) - (article.attempts - 1)
-    if response.permanent or tries_left <= 0:
-        return _degraded(article, response, reason, response.detail, now)
+    if tries_left <= 0 or asked > _patience(article):
+        return _degraded(article, status, reason, detail, now)
     wait = timedelta(seconds=settings.retry_seconds[-tries_left])
-    asked = response.retry_after(now) or timedelta()
-    if asked > _PATIENCE:  # we do stay away for so long: the story is told from what the feed said
-        return _degraded(article, response, reason, response.detail, now)
-    return FetchOutcome(
-        article.id,
-        "retry",
-        now + max(wait, asked),
-        status=response.status,
-        reason=reason,
-        detail=response.detail,
-    )
+    due_at = now + max(wait, asked)
+    return FetchOutcome(article.id, "retry", due_at, status=status, reason=reason, detail=detail)
 
 
 def _degraded(
-    article: Article, response: Response | None, reason: Reason, detail: str, now: datetime
+    article: Article, status: int | None, reason: Reason, detail: str, now: datetime
 ) -> FetchOutcome:
-    status = response.status if response else None
     return FetchOutcome(
         article.id, "degraded", now, status=status, reason=reason, detail=detail or reason.text
     )
+
+
+def _patience(article: Article) -> timedelta:
+    return _PATIENCE_OF_SILENT if article.silent else _PATIENCE

@@ -36,13 +36,15 @@ def _document(settings: BaseModel) -> dict[str, Any]:
 
 def _lines(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in document.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _lines(value, f"{prefix}{key}.")
         elif isinstance(value, list):
             yield prefix + key, ", ".join(map(str, value))
         else:
-            yield prefix + key, "" if value is None else _word(value)
+            yield prefix + key, _word(value)
 
 
 def _word(value: Any) -> str:
+    if value is None or value == {}:
+        return ""
     return str(value).lower() if isinstance(value, bool) else str(value)  # as TOML has it

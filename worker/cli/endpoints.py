@@ -1,4 +1,4 @@
-"""`kabar endpoints`: who is told of new stories."""
+"""`kabar endpoints`: who is told of new stories, and of feeds that fail."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from worker.feeds.declared import check_url
 from worker.http import Client, Response
 from worker.store import webhooks
 from worker.webhooks import InvalidSecretError, check_secret, generate_secret
-from worker.webhooks.events import EVENT_TYPES, Event, test_ping
+from worker.webhooks.events import EVENT_TYPES, STORY_CREATED, Event, test_ping
 
 app = typer.Typer(help="The webhook endpoints that are told of stories.", no_args_is_help=True)
 
@@ -39,6 +39,13 @@ def add(
     url: Annotated[str, typer.Argument(help="Where deliveries are posted to.")],
     secret: Annotated[
         str | None, typer.Option(help="The signing secret (whsec_…); default: a new one.")
+    ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TYPE",
+            help=f"What to tell of: {', '.join(EVENT_TYPES)}; may be repeated, default: stories.",
+        ),
     ] = None,
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="The receiver is in your own network.")
@@ -54,6 +61,9 @@ def add(
     check_url(url)
     if urlsplit(url).scheme == "http" and not allow_http:
         raise CommandError(f"{url} is not https; add --allow-http if that is what you want")
+    types = list(dict.fromkeys(event or [STORY_CREATED]))
+    if unknown := [one for one in types if one not in EVENT_TYPES]:
+        raise CommandError(f"there is no event {unknown[0]!r}; there are {', '.join(EVENT_TYPES)}")
     try:
         check_secret(secret := secret or generate_secret())
     except InvalidSecretError as error:
@@ -61,7 +71,7 @@ def add(
     with open_store() as engine:
         added = webhooks.add(
             engine, name, url, secret,
-            event_types=EVENT_TYPES, allow_private=allow_private, allow_http=allow_http,
+            event_types=types, allow_private=allow_private, allow_http=allow_http,
         )  # fmt: skip
     if not added:
         raise CommandError(f"there is an endpoint {name!r} already: choose another name")

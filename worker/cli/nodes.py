@@ -5,7 +5,9 @@ does not need is a tenth of a second and ten megabytes in each.
 """
 
 import sys
+from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -68,7 +70,23 @@ def web() -> None:
     """Run the web service."""
     from worker.web import run
 
-    sys.exit(run(_settings()))
+    settings = _settings()
+    sys.exit(run(settings, _waker(settings)))
+
+
+def _waker(settings: Settings) -> Callable[[str], bool]:
+    """What wakes a stage; Celery is loaded when that is first asked for, if ever."""
+
+    @cache
+    def loaded() -> Callable[[str], bool]:
+        from worker.app import waker
+
+        return waker(settings)
+
+    def wake(stage: str) -> bool:
+        return loaded()(stage)
+
+    return wake
 
 
 def _settings() -> Settings:

@@ -16,7 +16,7 @@ from worker.embedded.child import ChildSpec
 from worker.embedded.groups import Groups
 from worker.embedded.output import Output
 from worker.embedded.supervisor import Supervisor
-from worker.webhooks.events import EVENT_TYPES
+from worker.webhooks.events import STORY_CREATED
 
 _NAME = "up"
 _STOP_SECONDS = 30.0  # more than `kabar up` takes for the ladders of its own children
@@ -31,7 +31,13 @@ timeout_seconds = 3
 
 [poll]
 interval_seconds = 1
+min_interval_seconds = 1
+max_interval_seconds = 1
 backfill_alerts = true
+
+[politeness]  # towards our own sites on loopback, which share few hosts
+at_once = 64
+spacing_seconds = 0
 
 [fetch]
 retry_seconds = [1, 2, 4, 8]
@@ -149,7 +155,7 @@ def _prepare_store(environ: Mapping[str, str], url: str, secret: str) -> None:
         "demo",
         url,
         secret,
-        event_types=EVENT_TYPES,
+        event_types=[STORY_CREATED],
         allow_private=True,
         allow_http=True,
     )

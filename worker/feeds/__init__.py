@@ -1,16 +1,31 @@
 """Feeds: from a feed to its new entries, and to when it is asked again."""
 
 from worker.feeds.parse import Document, Entry, FeedError, parse
-from worker.feeds.poll import Feed, PollOutcome, crashed, decide, request
+from worker.feeds.poll import (
+    Feed,
+    Hub,
+    Move,
+    PollOutcome,
+    crashed,
+    decide,
+    request,
+    request_children,
+)
+from worker.feeds.schedule import Input, spread
 
 __all__ = [
     "Document",
     "Entry",
     "Feed",
     "FeedError",
+    "Hub",
+    "Input",
+    "Move",
     "PollOutcome",
     "crashed",
     "decide",
     "parse",
     "request",
+    "request_children",
+    "spread",
 ]

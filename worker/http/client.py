@@ -1,45 +1,54 @@
 """The one client. Whatever a peer or the network does, a `Response` comes back.
 
 Built on aiohttp since, of the clients measured, it alone ends at its deadline whatever the peer
-drips, holds a compressed body back while it is decompressed, and lets us make its sockets.
+drips, holds a body back while it is read, and lets us make its sockets.
 """
 
 import asyncio
+import socket
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Any, NamedTuple, Self
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
-from worker.http import target
-from worker.http.guard import AddressDeniedError, Guard, GuardedResolver, Names
+from worker.http import coding, target
+from worker.http.guard import AddressDeniedError, Guard, GuardedResolver, Names, RenewedResolver
 from worker.http.response import Hop, Response
 from worker.reasons import Reason
 from worker.settings import HttpSettings
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NOTHING_CAME: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FOR_ONE_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization"})
-_PAGES_AT_ONCE_PER_HOST = 6  # what browsers hold to
+_GETS_AT_ONCE = 6  # of one host; what browsers hold to
+_KEPT_SECONDS = 10.0  # an idle connection; aiohttp looks as often, so that it may be twice that
+_RECEIVER_KEPT_SECONDS = 4.0  # Node closes after 5; a POST that crosses with that is lost
+_MOST_KEPT = 256  # sockets open in all; beyond it none is kept: most hosts are met once an hour
+_NAMES_KEPT_SECONDS = 10
+_NAME_FAILED_SECONDS = 300.0
+_RECEIVER_FAILED_SECONDS = 5.0  # within one batch: a delivery's next try is to be a real one
+_CLOSE_SECONDS = 5.0
 _LONGEST_HEADER = 32_768  # some sites' Content-Security-Policy is over aiohttp's own 8,190
 _MOST_HEADERS = 200
 _CHUNK = 65_536
 _LONGEST_DETAIL = 300
 
-# What aiohttp leaves as it came; anything else unknown (`utf-8`, `none`) is a server's slip.
-_UNDECODED = frozenset({"x-gzip", "compress", "x-compress"})
-
 
 class Client:
-    """GET and POST by the one way out. An async context manager; one instance serves one batch.
+    """GET and POST by the one way out. An async context manager, for one event loop.
 
-    It remembers for its life which names could not be resolved. `resolver` looks names up in
+    Made to live as long as its process and to serve many batches at once. It remembers for five
+    minutes which names could not be resolved (for deliveries, 5 s). `resolver` looks names up in
     place of the system's configuration (aiodns either way).
     """
 
@@ -47,19 +56,24 @@ class Client:
         self._settings = settings
         self._resolver = resolver
         self._open = AsyncExitStack()
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._under_way: set[asyncio.Timeout] = set()
+        self._all_done: asyncio.Event | None = None  # there once the client is being closed
 
     async def __aenter__(self) -> Self:
-        resolver = self._resolver or aiohttp.AsyncResolver()
+        resolver = self._resolver or RenewedResolver()
         if resolver is not self._resolver:
             self._open.push_async_callback(resolver.close)
-        names = Names(resolver)
-        public = Guard(self._settings.allow_networks)
-        private = replace(public, allow_private=True)
+        sites = Names(resolver, _NAME_FAILED_SECONDS)
+        receivers = Names(resolver, _RECEIVER_FAILED_SECONDS)
+        self._public = Guard(self._settings.allow_networks)
+        private = replace(self._public, allow_private=True)
         # A pool of connections for each guard: what one let through, another may not reuse.
-        self._pages = await self._session(names, public, per_host=_PAGES_AT_ONCE_PER_HOST)
+        self._pages = await self._pool(sites, self._public, _KEPT_SECONDS, _GETS_AT_ONCE)
+        self._proxied = await self._pool(sites, private, _KEPT_SECONDS, _GETS_AT_ONCE)
         self._deliveries = {
-            guard.allow_private: await self._session(names, guard, per_host=0)
-            for guard in (public, private)
+            guard.allow_private: await self._pool(receivers, guard, _RECEIVER_KEPT_SECONDS)
+            for guard in (self._public, private)
         }
         return self
 
@@ -69,6 +83,9 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close; requests under way end at once as CONNECTION_LOST."""
+        if self._under_way:
+            await self._end_all()
         await self._open.aclose()
 
     async def get(
@@ -78,20 +95,22 @@ class Client:
         headers: Mapping[str, str] = _NO_HEADERS,
         max_bytes: int | None = None,
         timeout_seconds: float | None = None,
+        proxy: str | None = None,
+        verify_tls: bool = True,
     ) -> Response:
-        """GET `url`, following redirects; the guard and the one deadline hold for all hops.
+        """GET `url`, following redirects; what is said here holds for all hops, the deadline too.
 
-        A decompressed body over `max_bytes` is the failure TOO_LARGE.
+        A body over `max_bytes`, decompressed or as it comes, is the failure TOO_LARGE. Where the
+        status is an error, it stands, whatever happens to the body.
+
+        `proxy` is `http://[user:password@]host[:port]`. Its user named it, so it may stand at a
+        private address. It resolves the target's name itself, so a name is all that we know of
+        the target and only one that is an address, or `localhost`, can be denied here.
         """
         came = _Came(url)
-        deadline = self._deadline(timeout_seconds)
         most = self._settings.max_body_bytes if max_bytes is None else max_bytes
-
-        async def work() -> None:
-            async with _until(deadline):
-                await self._follow(came, headers, most)
-
-        return await _settle(came, work())
+        work = self._get(came, headers, most, proxy, verify_tls=verify_tls)
+        return await self._settle(came, work, timeout_seconds)
 
     async def post(
         self,
@@ -108,29 +127,62 @@ class Client:
         The status line decides: when the rest of the answer stalls, breaks off or goes on beyond
         `max_bytes`, what came of it is the body, and that is no failure.
         """
-        came = _Came(url)
-        deadline = self._deadline(timeout_seconds)
+        came = _Came(url, status_decides=True)
+        work = self._post(came, body, headers, max_bytes, allow_private=allow_private)
+        return await self._settle(came, work, timeout_seconds)
 
-        async def work() -> None:
-            async with _until(deadline):
-                response = await self._post(came, body, headers, allow_private=allow_private)
-            with suppress(*_PEERS_DOING):
-                async with _until(deadline):
-                    await came.read(response, max_bytes, cut=True)
+    async def _end_all(self) -> None:
+        # Left to aiohttp, some requests would go on waiting and others be told they were cancelled.
+        self._all_done = asyncio.Event()
+        for deadline in self._under_way:
+            if not deadline.expired():
+                deadline.reschedule(asyncio.get_running_loop().time())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._all_done.wait()
 
-        return await _settle(came, work())
+    async def _settle(
+        self, came: "_Came", work: Coroutine[Any, Any, None], timeout_seconds: float | None
+    ) -> Response:
+        seconds = self._settings.timeout_seconds if timeout_seconds is None else timeout_seconds
+        deadline = asyncio.timeout(seconds)
+        self._under_way.add(deadline)
+        try:
+            async with deadline:
+                await work
+        except _PEERS_DOING as error:
+            came.failed(error, is_closing=self._all_done is not None)
+        finally:
+            self._under_way.discard(deadline)
+            if self._all_done and not self._under_way:
+                self._all_done.set()
+        return came.response()
 
-    def _deadline(self, seconds: float | None) -> float:
-        allowed = self._settings.timeout_seconds if seconds is None else seconds
-        return time.monotonic() + allowed
+    async def _pool(
+        self, names: Names, guard: Guard, kept_seconds: float, per_host: int = 0
+    ) -> "_Pool":
+        def make_socket(addr_info: tuple[Any, ...]) -> socket.socket:
+            made = guard.socket(addr_info)
+            self._sockets.add(made)
+            return made
 
-    async def _session(self, names: Names, guard: Guard, *, per_host: int) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            resolver=GuardedResolver(names, guard),
-            socket_factory=guard.socket,
-            limit=0,  # the batch is the limit: a hundred hanging hosts must not delay the next
-            limit_per_host=per_host,
+        def connector(*, keep: bool) -> aiohttp.TCPConnector:
+            return aiohttp.TCPConnector(
+                resolver=GuardedResolver(names, guard),
+                ttl_dns_cache=_NAMES_KEPT_SECONDS,
+                socket_factory=make_socket,
+                limit=0,  # the batch is the limit: a hundred hanging hosts must not delay the next
+                limit_per_host=per_host,
+                force_close=not keep,
+                keepalive_timeout=kept_seconds if keep else None,
+            )
+
+        return _Pool(
+            await self._session(connector(keep=True)),
+            await self._session(connector(keep=False)),
         )
+
+    async def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -138,22 +190,35 @@ class Client:
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=self._settings.connect_timeout_seconds
             ),
-            headers={"User-Agent": self._settings.user_agent},
+            headers={"User-Agent": self._settings.user_agent, "Accept-Encoding": coding.OFFERED},
+            auto_decompress=False,  # done here, by `coding`
             read_bufsize=_CHUNK,
             max_field_size=_LONGEST_HEADER,
             max_headers=_MOST_HEADERS,
         )
         return await self._open.enter_async_context(session)
 
-    async def _follow(self, came: "_Came", headers: Mapping[str, str], most_bytes: int) -> None:
+    def _of(self, pool: "_Pool") -> aiohttp.ClientSession:
+        return pool.keeping if len(self._sockets) <= _MOST_KEPT else pool.closing
+
+    async def _get(
+        self,
+        came: "_Came",
+        headers: Mapping[str, str],
+        most_bytes: int,
+        proxy: str | None,
+        *,
+        verify_tls: bool,
+    ) -> None:
+        way = _way(proxy, verify_tls=verify_tls)
         url, credentials = target.parse(came.url)
-        to_send = _merged(credentials, headers)
+        to_send = _merged(credentials, headers) if credentials else headers
         while True:
             came.final_url = str(url)
-            response = await self._pages.get(url, headers=to_send, allow_redirects=False)
+            response = await self._ask(way, url, to_send)
             came.head(response)
             if response.status not in _REDIRECTS or not response.headers.get("Location"):
-                return await came.read(response, most_bytes)
+                return await came.read_whole(response, most_bytes)
             response.release()
             self._refuse_too_many(came)
             came.redirected()
@@ -161,25 +226,86 @@ class Client:
             if url.origin() != came_from.origin():
                 to_send = _for_any_origin(to_send)
 
+    async def _ask(
+        self, way: "_Way", url: URL, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        if way.proxy:
+            return await self._ask_proxy(way, url, headers)
+        return await self._of(self._pages).get(
+            url, headers=headers, ssl=way.verify_tls, allow_redirects=False
+        )
+
+    async def _ask_proxy(
+        self, way: "_Way", url: URL, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        self._refuse_denied_target(url)
+        response = await self._of(self._proxied).get(
+            url,
+            # aiohttp sends `proxy_headers` with CONNECT only: through the tunnel they must not go.
+            headers=_merged(headers, way.for_proxy) if url.scheme == "http" else headers,
+            proxy=way.proxy,
+            proxy_headers=way.for_proxy,
+            ssl=way.verify_tls,
+            allow_redirects=False,
+        )
+        if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            response.release()
+            raise _Refusal(Reason.CONNECT_FAILED, "the proxy wants other credentials")
+        return response
+
+    def _refuse_denied_target(self, url: URL) -> None:
+        host = url.raw_host or ""
+        if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
+            host = "127.0.0.1"
+        with suppress(ValueError):  # a name, which the proxy resolves
+            self._public.check(host)
+
     def _refuse_too_many(self, came: "_Came") -> None:
         most = self._settings.max_redirects
         if len(came.hops) >= most:
             raise _Refusal(Reason.TOO_MANY_REDIRECTS, f"more than {most} redirects")
 
     async def _post(
-        self, came: "_Came", body: bytes, headers: Mapping[str, str], *, allow_private: bool
-    ) -> aiohttp.ClientResponse:
+        self,
+        came: "_Came",
+        body: bytes,
+        headers: Mapping[str, str],
+        most_bytes: int,
+        *,
+        allow_private: bool,
+    ) -> None:
         url, credentials = target.parse(came.url)
         came.final_url = str(url)
-        response = await self._deliveries[allow_private].post(
+        response = await self._of(self._deliveries[allow_private]).post(
             url,
             data=body,
             headers=_merged(credentials, headers, {"Accept-Encoding": "identity"}),
             allow_redirects=False,
-            auto_decompress=False,
         )
         came.head(response)
-        return response
+        await came.read_start(response, most_bytes)
+
+
+class _Pool(NamedTuple):
+    """Connections that one guard let through: in one session they are kept for the next request."""
+
+    keeping: aiohttp.ClientSession
+    closing: aiohttp.ClientSession
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How the hops of one GET go out; `for_proxy`: headers that nobody else is to see."""
+
+    verify_tls: bool
+    proxy: URL | None = None
+    for_proxy: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
+
+
+def _way(proxy: str | None, *, verify_tls: bool) -> _Way:
+    if proxy is None:
+        return _Way(verify_tls)
+    return _Way(verify_tls, *target.parse_proxy(proxy))
 
 
 class _Refusal(Exception):  # noqa: N818 - what we refuse is no error of ours
@@ -190,72 +316,89 @@ class _Refusal(Exception):  # noqa: N818 - what we refuse is no error of ours
 
 @dataclass
 class _Came:
-    """What has come so far: it outlives the deadline that ends the request."""
+    """What has come so far: it outlives the deadline that ends the request.
+
+    `status_decides`: once a status is there, nothing that happens later is a failure.
+    """
 
     url: str
+    status_decides: bool = False
+    started: float = field(default_factory=time.monotonic)
     final_url: str = ""
     status: int | None = None
     phrase: str = ""
-    headers: CIMultiDictProxy[str] = field(default_factory=lambda: CIMultiDictProxy(CIMultiDict()))
-    body: bytearray = field(default_factory=bytearray)
+    headers: CIMultiDictProxy[str] = field(default_factory=lambda: _NOTHING_CAME)
+    body: list[bytes] = field(default_factory=list)
+    length: int = 0
     hops: list[Hop] = field(default_factory=list)
+    failure: Reason | None = None
+    detail: str = ""
 
     def head(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
         self.phrase = response.reason or _phrase(response.status)
-        self.headers = CIMultiDictProxy(
-            CIMultiDict((name, _text(value)) for name, value in response.headers.items())
-        )
+        self.headers = _storable(response)
 
     def redirected(self) -> None:
         """Note that what came was a redirect, and forget it: the next answer is to come."""
         assert self.status is not None
         self.hops.append(Hop(self.status, self.final_url))
-        self.status, self.phrase, self.headers = None, "", CIMultiDictProxy(CIMultiDict())
+        self.status, self.phrase, self.headers = None, "", _NOTHING_CAME
 
-    async def read(
-        self, response: aiohttp.ClientResponse, most_bytes: int, *, cut: bool = False
-    ) -> None:
-        """Read the body up to `most_bytes`; one that is longer is cut or refused."""
+    async def read_whole(self, response: aiohttp.ClientResponse, most_bytes: int) -> None:
+        """Read the body and undo its coding; refuse one over `most_bytes`."""
         try:
-            if not cut:
-                _refuse_early(response, most_bytes)
-            while len(self.body) < most_bytes + (not cut):
-                if not (chunk := await response.content.readany()):
-                    return
-                self.body += chunk
-            if not cut:
-                raise _Refusal(Reason.TOO_LARGE, f"the body is over {most_bytes} bytes")
-            del self.body[most_bytes:]
+            _refuse_length(response.content_length or 0, most_bytes)
+            decoder = coding.decoder(response.headers.get("Content-Encoding", ""))
+            received = 0
+            while chunk := await response.content.readany():
+                received += len(chunk)
+                _refuse_length(received, most_bytes)  # what decodes to nothing has no other end
+                for piece in decoder.feed(chunk) if decoder else (chunk,):
+                    self._add(piece)
+                    _refuse_length(self.length, most_bytes)
+            if decoder:
+                decoder.finish()
         finally:
             response.release()  # closes the connection where the body was not read to its end
 
-    def response(self, elapsed: float, failure: Reason | None = None, detail: str = "") -> Response:
+    async def read_start(self, response: aiohttp.ClientResponse, most_bytes: int) -> None:
+        """Read the body, as it comes, up to `most_bytes`."""
+        try:
+            while self.length < most_bytes and (chunk := await response.content.readany()):
+                self._add(chunk[: most_bytes - self.length])
+        finally:
+            response.release()
+
+    def failed(self, error: Exception, *, is_closing: bool) -> None:
+        """Note what went wrong, unless the status that came is the outcome all the same."""
+        if self.status is not None and self.status_decides:
+            return
+        self.body.clear()
+        if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
+            return
+        if is_closing and isinstance(error, TimeoutError):
+            self.failure, self.detail = Reason.CONNECTION_LOST, "the client was closed"
+        else:
+            self.failure, self.detail = _explain(error)
+
+    def response(self) -> Response:
+        asked_for = target.redacted(self.url)
         return Response(
-            url=target.redacted(self.url),
-            final_url=self.final_url or target.redacted(self.url),
+            url=asked_for,
+            final_url=self.final_url or asked_for,
             status=self.status,
             headers=self.headers,
-            body=b"" if failure else bytes(self.body),
-            elapsed_seconds=elapsed,
+            body=b"".join(self.body),
+            elapsed_seconds=time.monotonic() - self.started,
             hops=tuple(self.hops),
-            failure=failure,
-            detail=_line(detail or f"{self.status} {self.phrase}"),
+            failure=self.failure,
+            detail=_line(self.detail or f"{self.status} {self.phrase}"),
         )
 
-
-async def _settle(came: _Came, work: Awaitable[None]) -> Response:
-    started = time.monotonic()
-    try:
-        await work
-    except _PEERS_DOING as error:
-        reason, detail = _explain(error)
-        return came.response(time.monotonic() - started, reason, detail)
-    return came.response(time.monotonic() - started)
-
-
-def _until(deadline: float) -> asyncio.Timeout:
-    return asyncio.timeout(deadline - time.monotonic())
+    def _add(self, piece: bytes) -> None:
+        self.body.append(piece)
+        self.length += len(piece)
 
 
 def _merged(*several: Mapping[str, str]) -> CIMultiDict[str]:
@@ -266,28 +409,31 @@ def _merged(*several: Mapping[str, str]) -> CIMultiDict[str]:
     return merged
 
 
-def _for_any_origin(headers: CIMultiDict[str]) -> CIMultiDict[str]:
-    return CIMultiDict(
-        (name, value) for name, value in headers.items() if name.lower() not in _FOR_ONE_ORIGIN
+def _for_any_origin(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in _FOR_ONE_ORIGIN}
+
+
+def _storable(response: aiohttp.ClientResponse) -> CIMultiDictProxy[str]:
+    if all(value.isascii() for _, value in response.raw_headers):
+        return response.headers
+    return CIMultiDictProxy(
+        CIMultiDict((name, _text(value)) for name, value in response.headers.items())
     )
 
 
-def _refuse_early(response: aiohttp.ClientResponse, most_bytes: int) -> None:
-    if (response.content_length or 0) > most_bytes:
-        raise _Refusal(
-            Reason.TOO_LARGE, f"the body is {response.content_length} bytes, over {most_bytes}"
-        )
-    codings = [
-        coding.strip().lower() for coding in response.headers.get("Content-Encoding", "").split(",")
-    ]
-    if len(codings) > 1 or _UNDECODED.intersection(codings):
-        raise _Refusal(
-            Reason.CONNECTION_LOST, f"the body is encoded in a way not asked for: {codings}"
-        )
+def _refuse_length(length: int, most_bytes: int) -> None:
+    if length > most_bytes:
+        raise _Refusal(Reason.TOO_LARGE, f"the body is {length} bytes or more, over {most_bytes}")
 
 
 # TimeoutError is an OSError; any other exception is a fault of ours and is not caught.
-_PEERS_DOING = (_Refusal, target.InvalidURLError, aiohttp.ClientError, OSError)
+_PEERS_DOING = (
+    _Refusal,
+    target.InvalidURLError,
+    coding.UndecodableError,
+    aiohttp.ClientError,
+    OSError,
+)
 
 
 def _explain(error: Exception) -> tuple[Reason, str]:
@@ -297,21 +443,32 @@ def _explain(error: Exception) -> tuple[Reason, str]:
             return error.reason, str(error)
         case target.InvalidURLError() | aiohttp.InvalidURL():
             return Reason.INVALID_URL, str(error)
-        case aiohttp.ClientConnectorError(os_error=AddressDeniedError()):
-            return Reason.ADDRESS_DENIED, str(error.os_error)
-        case aiohttp.ClientSSLError():
-            return Reason.TLS_FAILED, str(error)
-        case aiohttp.ClientConnectorDNSError():
-            return Reason.DNS_FAILED, str(error.os_error)
-        case aiohttp.ClientConnectorError():
-            return Reason.CONNECT_FAILED, str(error)
+        case aiohttp.ClientConnectorError() | AddressDeniedError():
+            return _explain_unconnected(error)
         case aiohttp.ConnectionTimeoutError():
             return Reason.CONNECT_FAILED, "no connection before the connect timeout"
         case TimeoutError():
             return Reason.TIMEOUT, Reason.TIMEOUT.text
+        case aiohttp.ClientHttpProxyError():
+            return Reason.CONNECT_FAILED, f"the proxy answered {error.status} {error.message}"
         case aiohttp.ClientResponseError():
             return Reason.CONNECTION_LOST, f"the answer was not HTTP: {error.message}"
     return Reason.CONNECTION_LOST, str(error) or Reason.CONNECTION_LOST.text
+
+
+def _explain_unconnected(
+    error: aiohttp.ClientConnectorError | AddressDeniedError,
+) -> tuple[Reason, str]:
+    match error:
+        case aiohttp.ClientSSLError():
+            return Reason.TLS_FAILED, str(error)
+        case AddressDeniedError():
+            return Reason.ADDRESS_DENIED, str(error)
+        case aiohttp.ClientConnectorError(os_error=AddressDeniedError()):
+            return Reason.ADDRESS_DENIED, str(error.os_error)
+        case aiohttp.ClientConnectorDNSError():
+            return Reason.DNS_FAILED, str(error.os_error)
+    return Reason.CONNECT_FAILED, str(error)
 
 
 def _text(value: str) -> str:
@@ -327,5 +484,7 @@ def _phrase(status: int) -> str:
 
 
 def _line(text: str) -> str:
+    if text.isprintable():
+        return text[:_LONGEST_DETAIL]
     words = " ".join(_text(text).split())
     return "".join(filter(str.isprintable, words))[:_LONGEST_DETAIL]

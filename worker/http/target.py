@@ -27,6 +27,21 @@ def parse(text: str) -> tuple[URL, dict[str, str]]:
     return _bare(url), _credentials(url)
 
 
+def parse_proxy(text: str) -> tuple[URL, dict[str, str]]:
+    """The proxy's URL without userinfo, and the header that its userinfo makes.
+
+    Raises `InvalidURLError`, whose message quotes nothing: a password that was not escaped may
+    stand anywhere in such a URL.
+    """
+    try:
+        url = _checked(text)
+    except InvalidURLError:
+        url = URL()
+    if url.scheme != "http" or url.path != "/" or url.query_string:
+        raise InvalidURLError("the proxy is not given as http://[user:password@]host[:port]")
+    return _bare(url), {f"Proxy-{name}": value for name, value in _credentials(url).items()}
+
+
 def follow(base: URL, location: str) -> URL:
     """The URL that a redirect from `base` leads to. Raises `InvalidURLError`.
 
@@ -41,7 +56,7 @@ def follow(base: URL, location: str) -> URL:
 
 def redacted(text: str) -> str:
     """`text`, a URL or what was meant to be one, without its userinfo."""
-    return _USERINFO.sub("", text, count=1)
+    return _USERINFO.sub("", text, count=1) if "@" in text else text
 
 
 def _checked(text: str) -> URL:
@@ -80,7 +95,9 @@ def _is_address(host: str) -> bool:
 
 
 def _bare(url: URL) -> URL:
-    return url.with_user(None).with_fragment(None)
+    if url.raw_user is not None or url.raw_password is not None:
+        url = url.with_user(None)
+    return url.with_fragment(None) if url.raw_fragment else url
 
 
 def _credentials(url: URL) -> dict[str, str]:

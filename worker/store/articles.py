@@ -3,34 +3,48 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Table, bindparam, select, update
 
 from worker.articles import Article, FetchOutcome, Page
 from worker.feeds import Entry, Feed
+from worker.http.politeness import host_of
 from worker.language import FeedText, ProcessOutcome, Source
 from worker.language.translate import Texts, TranslateOutcome
 from worker.reasons import Reason
 from worker.settings import Stage
-from worker.store import models, pages, tallies
+from worker.store import hosts, models, pages, tallies
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
-from worker.store.sessions import reading, writing
+from worker.store.sessions import read_now, reading, writing
 from worker.stories import content_hash, is_home, same_site, url_key
 
+_ARTICLES: Table = models.Base.metadata.tables[models.Article.__tablename__]
 _ENDED = ("done", "failed")
 _VARIABLES = 500  # of one statement; SQLite takes 32,766
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An entry that is to become an article; `silent` when nobody is to be alerted of it."""
+    """An entry that is to become the article with this key; `silent` when nobody is to be alerted
+    of it.
+    """
 
     feed: Feed
     entry: Entry
     silent: bool
+    key: str
+
+
+def key(feed: Feed, entry: Entry) -> str:
+    """The key (64 hex digits) of the article that an entry becomes: one for each URL."""
+    if entry.url:
+        return url_key(entry.url)
+    # An entry without a link is its own article, named by its feed.
+    name = f"{feed.id}\x1f{entry.identity}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(name).hexdigest()
 
 
 def create(
@@ -39,16 +53,15 @@ def create(
     """Make an article of each entry, or find the one that has its URL; ids by the feed's id and
     the entry's identity.
     """
-    keys = {(one.feed.id, one.entry.identity): _key(one.feed, one.entry) for one in listed}
     rows: dict[str, dict[str, Any]] = {}
     for one in listed:
-        rows.setdefault(keys[one.feed.id, one.entry.identity], _row(one, now))
+        rows.setdefault(one.key, _row(one, now))
     if not rows:
         return {}
     # In one order everywhere, or two polls that list the same articles wait for each other.
     values = [{"url_key": key, **rows[key]} for key in sorted(rows)]
     connection.execute(insert_new(connection, models.Article), values)
-    loud = {keys[one.feed.id, one.entry.identity] for one in listed if not one.silent}
+    loud = {one.key for one in listed if not one.silent}
     _unsilence(connection, sorted(loud))
     ids: dict[str, int] = {}
     for start in range(0, len(values), _VARIABLES):
@@ -57,22 +70,29 @@ def create(
             models.Article.url_key.in_(part)
         )
         ids |= {row.url_key: row.id for row in connection.execute(found)}
-    return {name: ids[key] for name, key in keys.items()}
+    return {(one.feed.id, one.entry.identity): ids[one.key] for one in listed}
 
 
-def revise(connection: Connection, article_id: int, entry: Entry, now: datetime) -> None:
-    """Fetch an article again whose entry changed.
+def revise(connection: Connection, edited: Iterable[tuple[int, Entry]], now: datetime) -> int:
+    """Fetch articles again whose entries changed; returns how many.
 
-    If it is in somebody's hands, that one's result will be late: the lease is gone with this.
+    If one is in somebody's hands, that one's result will be late: the lease is gone with this.
     """
-    connection.execute(
-        update(models.Article)
-        .where(models.Article.id == article_id, models.Article.stage != "deleted")
+    entries = dict(edited)
+    if not entries:
+        return 0
+    statement = (
+        update(_ARTICLES)
+        .where(_ARTICLES.c.id == bindparam("article_id"), _ARTICLES.c.stage != "deleted")
         .values(
             stage="fetch", due_at=now, attempts=0, expiries=0, reason=None, degradations=[],
-            lease_token=None, lease_until=None, feed_entry=_feed_entry(entry),
+            lease_token=None, lease_until=None,
         )
     )  # fmt: skip
+    # In one order everywhere, for the same reason as in `create`.
+    rows = [{"article_id": id_, "feed_entry": _feed_entry(entries[id_])} for id_ in sorted(entries)]
+    connection.execute(statement, rows)
+    return len(rows)
 
 
 def _unsilence(connection: Connection, url_keys: Sequence[str]) -> None:
@@ -91,12 +111,19 @@ def _unsilence(connection: Connection, url_keys: Sequence[str]) -> None:
 
 def to_fetch(row: RowMapping) -> Article:
     """A row claimed for `fetch` as the room knows it."""
-    return Article(id=row["id"], url=row["url"], attempts=row["attempts"])
+    return Article(
+        id=row["id"],
+        url=row["url"],
+        attempts=row["attempts"],
+        first_seen_at=row["first_seen_at"],
+        silent=row["silent"],
+    )
 
 
 def save_fetched(engine: Engine, claim: Claim, outcomes: Iterable[FetchOutcome]) -> None:
     """Execute fetch outcomes in one transaction."""
-    _execute(engine, claim, [_fetched(outcome) for outcome in outcomes])
+    rows = {row["id"]: row for row in claim.rows}
+    _execute(engine, claim, [_fetched(one, rows[one.article_id]["url"]) for one in outcomes])
 
 
 def sources(engine: Engine, claim: Claim) -> list[Source]:
@@ -191,7 +218,10 @@ def step(
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What an outcome does to its article's row; `values` is given the row as it was claimed."""
+    """What an outcome does to its article's row; `values` is given the row as it was claimed.
+
+    `resting` is a host that wants to be left alone, and for how long.
+    """
 
     article_id: int
     outcome: str
@@ -199,6 +229,7 @@ class _Change:
     detail: str
     values: Callable[[RowMapping], dict[str, Any]]
     page: Page | None = None
+    resting: tuple[str, timedelta] | None = None
 
 
 def _execute(engine: Engine, claim: Claim, changes: Sequence[_Change]) -> None:
@@ -214,6 +245,9 @@ def _execute(engine: Engine, claim: Claim, changes: Sequence[_Change]) -> None:
                 held.append((change.outcome, change.reason))
                 if change.article_id in packed:
                     pages.save(connection, change.article_id, [packed[change.article_id]])
+        # In one order everywhere, or two of these wait for each other.
+        for host, wait in sorted(change.resting for change in changes if change.resting):
+            hosts.cool_down(connection, host, read_now(connection) + wait)
         tallies.add(connection, claim.stage, claim.now, held)
 
 
@@ -232,7 +266,7 @@ def _after(row: RowMapping, claim: Claim, change: _Change) -> dict[str, Any]:
     return values
 
 
-def _fetched(outcome: FetchOutcome) -> _Change:
+def _fetched(outcome: FetchOutcome, url: str | None) -> _Change:
     def values(row: RowMapping) -> dict[str, Any]:
         if outcome.result == "retry":
             # Not degraded yet, and the count of tries goes on.
@@ -240,8 +274,15 @@ def _fetched(outcome: FetchOutcome) -> _Change:
             return {**kept, "due_at": outcome.due_at}
         return {"stage": "process", "due_at": outcome.due_at}
 
+    resting = (host_of(url), outcome.cool_down) if url and outcome.cool_down else None
     return _Change(
-        outcome.article_id, outcome.result, outcome.reason, outcome.detail, values, outcome.page
+        outcome.article_id,
+        outcome.result,
+        outcome.reason,
+        outcome.detail,
+        values,
+        outcome.page,
+        resting,
     )
 
 
@@ -265,14 +306,6 @@ def _translated(outcome: TranslateOutcome) -> _Change:
     }
     detail = outcome.reason.text if outcome.reason else ""
     return _Change(outcome.article_id, outcome.status, outcome.reason, detail, lambda _row: values)
-
-
-def _key(feed: Feed, entry: Entry) -> str:
-    if entry.url:
-        return url_key(entry.url)
-    # An entry without a link is its own article, named by its feed.
-    name = f"{feed.id}\x1f{entry.identity}".encode("utf-8", "surrogatepass")
-    return hashlib.sha256(name).hexdigest()
 
 
 def _row(listed: Listed, now: datetime) -> dict[str, Any]:

@@ -21,9 +21,12 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
+    case,
     exists,
     literal_column,
+    or_,
     select,
+    true,
     update,
 )
 
@@ -37,13 +40,17 @@ MAX_EXPIRIES = 3
 _POLLED: ColumnElement[bool] = literal_column("feeds.state IN ('active', 'failing')")
 _PENDING: ColumnElement[bool] = literal_column("deliveries.state = 'pending'")
 
-# What may be long, and is not read by whoever claims for these stages.
+# What is not read by whoever claims for these stages, and may be long (or there are many columns).
 _NOT_NEEDED: dict[Stage, tuple[str, ...]] = {
+    "poll": (
+        "title", "title_given", "site_url", "language", "tags", "declared", "polled_at", "schedule",
+        "created_at",
+    ),
     "fetch": ("feed_entry", "text", "summary"),
     "process": ("text", "summary"),
     "translate": ("feed_entry", "text"),
     "publish": ("feed_entry", "text"),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,19 +84,42 @@ def claim(
     """
     with reading(engine) as connection:
         now = now or read_now(connection)
-        due = select(_is_due(stage, now, expired=True), _is_due(stage, now, expired=False))
-        has_expired, is_waiting = connection.execute(due).one()
-    if not has_expired and not is_waiting:
+        following = connection.execute(_next(stage, now, limit)).all()
+    if not following:
         return None
+    expired = [row_id for row_id, lease_until in following if lease_until is not None]
     with writing(engine) as connection:
         token = secrets.token_hex(16)
-        if has_expired and (
-            rows := _take(connection, stage, 1, token, now, now + lease, expired=True)
-        ):
+        if expired and (rows := _take(connection, stage, 1, token, now, now + lease, expired)):
             return Claim(stage, token, now, lease, rows, full=True)
-        if rows := _take(connection, stage, limit, token, now, now + lease, expired=False):
+        if rows := _take(connection, stage, limit, token, now, now + lease):
             return Claim(stage, token, now, lease, rows, full=len(rows) == limit)
     return None
+
+
+def claim_one(
+    engine: Engine, stage: Stage, row_id: int, lease: timedelta, now: datetime | None = None
+) -> Claim | None:
+    """Claim this one row of `stage`, due or not; None when somebody holds it, or it is not there.
+
+    `now` stands in for the store's clock, in tests.
+    """
+    table = _TABLES[stage]
+    with writing(engine) as connection:
+        now = now or read_now(connection)
+        token = secrets.token_hex(16)
+        statement = (
+            update(table)
+            .where(table.c.id == row_id, _is_free_anyhow(stage, now))
+            .values(
+                lease_token=token,
+                lease_until=now + lease,
+                attempts=table.c.attempts + 1,
+                expiries=table.c.expiries + case((table.c.lease_until.is_(None), 0), else_=1),
+            )
+        )
+        rows = connection.execute(statement.returning(*_needed(stage))).mappings().all()
+    return Claim(stage, token, now, lease, rows, full=False) if rows else None
 
 
 def due_stages(engine: Engine, now: datetime | None = None) -> list[Stage]:
@@ -111,10 +141,37 @@ def finish(
 
 
 def release(
-    connection: Connection, stage: Stage, row_id: int, token: str, due_at: datetime
+    connection: Connection,
+    stage: Stage,
+    row_id: int,
+    token: str,
+    due_at: datetime,
+    *,
+    counts: bool = True,
 ) -> bool:
-    """Give a row back undone, due again at `due_at`; False when the lease was lost meanwhile."""
-    return _give_back(connection, stage, row_id, token, {"due_at": due_at})
+    """Give a row back undone, due again at `due_at`; False when the lease was lost meanwhile.
+
+    With `counts` off the claim was no attempt at all.
+    """
+    values: dict[str, Any] = {"due_at": due_at}
+    if not counts:
+        values["attempts"] = _TABLES[stage].c.attempts - 1
+    return _give_back(connection, stage, row_id, token, values)
+
+
+def _next(stage: Stage, now: datetime, limit: int) -> Select[int, datetime | None]:
+    """The rows that are next, each with the end of the lease that ran out.
+
+    What was held was the oldest then, so it still comes before what waits: there is no need to go
+    over all that is due to find it, or to find that there is none.
+    """
+    table = _TABLES[stage]
+    return (
+        select(table.c.id, table.c.lease_until)
+        .where(_is_ready(stage, now), _is_free_anyhow(stage, now))
+        .order_by(table.c.due_at, table.c.id)
+        .limit(limit)
+    )
 
 
 def _take(
@@ -124,13 +181,14 @@ def _take(
     token: str,
     now: datetime,
     lease_until: datetime,
-    *,
-    expired: bool,
+    expired: Sequence[int] | None = None,
 ) -> Sequence[RowMapping]:
+    """Take what is due and free; or of these rows, what has expired."""
     table = _TABLES[stage]
+    is_free = _is_free(stage, now, expired=expired is not None)
     picked = (
         select(table.c.id)
-        .where(_is_ready(stage, now), _is_free(stage, now, expired=expired))
+        .where(_is_ready(stage, now), is_free, table.c.id.in_(expired) if expired else true())
         .order_by(table.c.due_at, table.c.id)
         .limit(limit)
     )
@@ -138,11 +196,14 @@ def _take(
         lease_token=token,
         lease_until=lease_until,
         attempts=table.c.attempts + 1,
-        expiries=table.c.expiries + int(expired),
+        expiries=table.c.expiries + int(expired is not None),
     )
-    needed = [column for column in table.c if column.name not in _NOT_NEEDED.get(stage, ())]
-    rows = connection.execute(statement.returning(*needed)).mappings().all()
+    rows = connection.execute(statement.returning(*_needed(stage))).mappings().all()
     return sorted(rows, key=lambda row: (row["due_at"], row["id"]))
+
+
+def _needed(stage: Stage) -> list[ColumnElement[Any]]:
+    return [c for c in _TABLES[stage].c if c.name not in _NOT_NEEDED.get(stage, ())]
 
 
 def _update_picked(connection: Connection, table: Table, picked: Select[tuple[int]]) -> Update:
@@ -168,12 +229,15 @@ def _give_back(
     return connection.execute(statement).rowcount == 1
 
 
-def _is_anything_due(stage: Stage, now: datetime) -> ColumnElement[bool]:
-    return _is_due(stage, now, expired=False) | _is_due(stage, now, expired=True)
+def _is_anything_due(stage: Stage, now: datetime) -> ColumnElement[Any]:
+    table = _TABLES[stage]
+    due = select(table.c.id).where(_is_ready(stage, now), _is_free_anyhow(stage, now))
+    # In order, since for the first that comes PostgreSQL may read the table from its beginning.
+    return due.order_by(table.c.due_at).limit(1).scalar_subquery().is_not(None)
 
 
-def _is_due(stage: Stage, now: datetime, *, expired: bool) -> ColumnElement[bool]:
-    return exists().where(_is_ready(stage, now), _is_free(stage, now, expired=expired))
+def _is_free_anyhow(stage: Stage, now: datetime) -> ColumnElement[bool]:
+    return or_(*(_is_free(stage, now, expired=expired) for expired in (False, True)))
 
 
 def _is_free(stage: Stage, now: datetime, *, expired: bool) -> ColumnElement[bool]:

@@ -8,13 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     Connection,
     Engine,
     RowMapping,
     Table,
-    TableClause,
-    column,
     func,
     insert,
     inspect,
@@ -121,7 +118,7 @@ def _allow_time(connection: Connection) -> None:
 
 
 def _copy_table(giver: Connection, taker: Connection, table: Table) -> int:
-    statement = insert(_receiving(table))
+    statement = insert(table)
     try:
         for batch in _batches(giver, table):
             taker.execute(statement, batch)
@@ -134,18 +131,6 @@ def _copy_table(giver: Connection, taker: Connection, table: Table) -> int:
     if had != has:
         raise StoreError(f"nothing was copied: {table.name} came to {has} rows of {had}")
     return int(has)
-
-
-def _receiving(table: Table) -> TableClause:
-    # With the type as it is by itself a NULL would become a JSON null.
-    document = JSON(none_as_null=True)
-    return TableClause(
-        table.name,
-        *(
-            column(one.name, document if isinstance(one.type, JSON) else one.type)
-            for one in table.columns
-        ),
-    )
 
 
 def _batches(giver: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:

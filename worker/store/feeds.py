@@ -1,35 +1,40 @@
-"""Statements of the room `feeds`: the list of feeds, and what a poll's outcome changes."""
+"""Statements of the room `feeds`: the list of feeds that are followed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import (
     Connection,
     Engine,
-    RowMapping,
+    Table,
+    bindparam,
+    case,
     delete,
     func,
-    insert,
     or_,
     select,
     text,
     update,
 )
 
-from worker.feeds import Entry, Feed, PollOutcome, declared
+from worker.feeds import declared
 from worker.feeds.declared import Declared
-from worker.settings import Settings
-from worker.store import articles, models, tallies
-from worker.store.claims import Claim, finish
+from worker.feeds.schedule import spread
+from worker.store import models
 from worker.store.dialects import insert_new, insert_or_update
 from worker.store.sessions import read_now, reading, writing
 
+T = TypeVar("T")
+
+_FEEDS: Table = models.Base.metadata.tables[models.Feed.__tablename__]
 _FILE = "feeds"
 _FILE_LOCK = 0x6B61626166  # one process at a time applies the file
 _VARIABLES = 500  # of a statement; SQLite takes 32,766, plans are shared best when alike
+_APART = timedelta(milliseconds=10)  # between the first polls of feeds that are added together
+_LONGEST_SPREAD = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +52,30 @@ def add(
 
     Raises `KabarError` when `url` cannot be a feed's, or the interval cannot be waited for.
     """
-    declared.check_url(url)
-    declared.check_interval(interval_seconds)
+    return add_many(engine, [Declared(url, title, interval_seconds)]) == 1
+
+
+def add_many(engine: Engine, feeds: Sequence[Declared]) -> int:
+    """Add those feeds that are not there yet, under their URL or a new one that they moved to;
+    returns how many.
+
+    A single one is due at once; many come due one after the other. Raises `KabarError`
+    when what is said of one cannot be used; then none is added.
+    """
+    for feed in feeds:
+        declared.check(feed)
     with writing(engine) as connection:
-        now = read_now(connection)
-        row = {
-            "url": url,
-            "title": title,
-            "interval_seconds": interval_seconds,
-            "due_at": now,
-            "created_at": now,
-        }
-        statement = insert_new(connection, models.Feed).values(**row).returning(models.Feed.id)
-        return connection.execute(statement).first() is not None
+        return len(_insert(connection, feeds, read_now(connection), declared=False))
 
 
 def apply_file(engine: Engine, path: Path) -> FileChange | None:
     """Make the list of feeds what the file at `path` declares; None when nothing was to do.
 
-    New feeds are added, due at once. What the file no longer lists is paused, not deleted, and
-    resumed when it is listed again; feeds that were added by hand are left alone. A file that is
-    not there declares nothing at all. Any number of processes may call this at once. Raises
-    `KabarError` when the file cannot be understood; then none of it counts.
+    New feeds are added, as in `add_many`. What the file no longer lists is paused, not deleted, and
+    resumed when it is listed again; feeds that were added by hand are left alone. A feed that has
+    moved is still the one that the file lists under its former URL. A file that is not there
+    declares nothing at all. Any number of processes may call this at once. Raises `KabarError`
+    when the file cannot be understood; then none of it counts.
     """
     if declared.digest(path) in {None, _applied(engine)}:
         return None
@@ -79,38 +86,57 @@ def apply_file(engine: Engine, path: Path) -> FileChange | None:
         now = read_now(connection)
         applied = {"name": _FILE, "digest": file.digest, "applied_at": now}
         connection.execute(insert_or_update(connection, models.File, "name", applied))
-        added = [feed for feed in file.feeds if _declare(connection, feed, now)]
+        added = _insert(connection, file.feeds, now, declared=True)
+        _declare(connection, [feed for feed in file.feeds if feed.url not in added], now)
         return FileChange(len(added), _pause_others(connection, file.feeds))
 
 
-def listing(engine: Engine) -> list[dict[str, Any]]:
-    """All feeds, in the order in which they were added, with their count of articles."""
-    count = (
-        select(func.count())
-        .where(models.Entry.feed_id == models.Feed.id, models.Entry.article_id.is_not(None))
-        .scalar_subquery()
-        .label("articles")
-    )
+def listing(engine: Engine, *, failing: bool = False) -> list[dict[str, Any]]:
+    """All feeds, in the order in which they were added; or those that are failing or gone."""
+    statement = select(models.Feed.__table__).order_by(models.Feed.id)
+    if failing:
+        statement = statement.where(models.Feed.state.in_(("failing", "gone")))
     with reading(engine) as connection:
-        statement = select(models.Feed.__table__, count).order_by(models.Feed.id)
         return [dict(row) for row in connection.execute(statement).mappings()]
 
 
 def find(engine: Engine, asked: str) -> dict[str, Any] | None:
-    """The feed with this number or URL; None when there is none."""
-    wanted = or_(models.Feed.id == models.as_id(asked), models.Feed.url == asked)
+    """The feed with this number or URL, be it a former one, with its count of `articles`; None
+    when there is none.
+    """
+    former = select(models.FormerUrl.feed_id).where(models.FormerUrl.url == asked)
+    wanted = or_(
+        models.Feed.id == models.as_id(asked),
+        models.Feed.url == asked,
+        models.Feed.id.in_(former),
+    )
+    # A present URL wins over a former one.
+    statement = select(models.Feed.__table__).where(wanted).order_by(models.Feed.url != asked)
     with reading(engine) as connection:
-        row = connection.execute(select(models.Feed.__table__).where(wanted)).mappings().first()
-    return dict(row) if row else None
+        row = connection.execute(statement).mappings().first()
+        if row is None:
+            return None
+        count = select(func.count()).where(
+            models.Entry.feed_id == row["id"], models.Entry.article_id.is_not(None)
+        )
+        return {**row, "articles": connection.execute(count).scalar_one()}
 
 
 def set_state(engine: Engine, feed_id: int, state: Literal["active", "paused"]) -> None:
-    """Pause a feed, or follow it again, due at once."""
+    """Pause a feed, or follow it again, due at once.
+
+    One that was failing before it was paused still is; one that was gone begins anew.
+    """
+    mine = update(models.Feed).where(models.Feed.id == feed_id)
+    anew = {"failures": 0, "failure_score": 0, "failing_at": None}
     with writing(engine) as connection:
-        values: dict[str, Any] = {"state": state}
-        if state == "active":
-            values["due_at"] = read_now(connection)
-        connection.execute(update(models.Feed).where(models.Feed.id == feed_id).values(**values))
+        if state == "paused":
+            connection.execute(mine.values(state=state))
+            return
+        connection.execute(mine.where(models.Feed.state == "gone").values(**anew))
+        is_failing = models.Feed.failing_at.is_not(None)
+        state_now = case((is_failing, "failing"), else_="active")
+        connection.execute(mine.values(state=state_now, due_at=read_now(connection)))
 
 
 def remove(engine: Engine, feed_id: int) -> None:
@@ -119,174 +145,118 @@ def remove(engine: Engine, feed_id: int) -> None:
         connection.execute(delete(models.Feed).where(models.Feed.id == feed_id))
 
 
-def known(row: RowMapping) -> Feed:
-    """A claimed row as the room knows it."""
-    return Feed(
-        id=row["id"],
-        url=row["url"],
-        interval_seconds=row["interval_seconds"],
-        etag=row["etag"],
-        last_modified=row["last_modified"],
-        body_hash=row["body_hash"],
-        changed_at=row["changed_at"],
-        failures=row["failures"],
-    )
-
-
-def save(
-    engine: Engine, claim: Claim, outcomes: Iterable[PollOutcome], *, settings: Settings
-) -> int:
-    """Execute poll outcomes in one transaction; returns how many articles came of them.
-
-    The outcome of a feed whose lease was lost meanwhile changes nothing.
-    """
-    with writing(engine) as connection:
-        held = [
-            outcome
-            for outcome in outcomes
-            if finish(
-                connection, "poll", outcome.feed.id, claim.token, _columns(outcome, claim.now)
-            )
-        ]
-        news = [_compare(connection, outcome, claim.now, settings) for outcome in held]
-        # All articles of the group at once: `create` takes them in an order that all polls share.
-        ids = articles.create(connection, [one for each in news for one in each.wanted], claim.now)
-        for each in news:
-            _insert(connection, each, ids, claim.now)
-        _revise(connection, [change for each in news for change in each.changed], claim.now)
-        tallies.add(connection, "poll", claim.now, [(o.result, o.reason) for o in held])
-    return len(ids)
-
-
 def _applied(engine: Engine) -> str | None:
     with reading(engine) as connection:
         digest = select(models.File.digest).where(models.File.name == _FILE)
         return connection.execute(digest).scalar()
 
 
-def _declare(connection: Connection, feed: Declared, now: datetime) -> bool:
-    """Add or update a declared feed; whether it is new."""
-    given: dict[str, Any] = {"interval_seconds": feed.interval_seconds, "declared": True}
-    if feed.title:
-        given["title"] = feed.title
-    row = {"url": feed.url, "due_at": now, "created_at": now, **given}
-    statement = insert_new(connection, models.Feed).values(**row).returning(models.Feed.id)
-    if connection.execute(statement).first():
-        return True
-    mine = models.Feed.url == feed.url
-    connection.execute(update(models.Feed).where(mine).values(**given))
-    connection.execute(
-        update(models.Feed)
-        .where(mine, models.Feed.state == "undeclared")
-        .values(state="active", due_at=now)
+def _insert(
+    connection: Connection, feeds: Sequence[Declared], now: datetime, *, declared: bool
+) -> set[str]:
+    """Insert what is not there; its URLs."""
+    former = _former(connection, [feed.url for feed in feeds])
+    within = min(len(feeds) * _APART, _LONGEST_SPREAD)
+    rows = [
+        {
+            "url": feed.url,
+            "title": feed.title or None,
+            **_given(feed),
+            "declared": declared,
+            "due_at": now + spread(feed.url, within) if len(feeds) > 1 else now,
+            "created_at": now,
+        }
+        for feed in feeds
+        if feed.url not in former
+    ]
+    if not rows:
+        return set()
+    statement = insert_new(connection, models.Feed).returning(models.Feed.url)
+    return set(connection.execute(statement, rows).scalars())
+
+
+def _given(feed: Declared) -> dict[str, Any]:
+    return {
+        "title_given": bool(feed.title),
+        "interval_seconds": feed.interval_seconds,
+        "tags": list(feed.tags) or None,
+        "options": dict(feed.options) or None,
+    }
+
+
+def _former(connection: Connection, urls: Sequence[str]) -> dict[str, int]:
+    """The ids of feeds that moved away from one of these URLs, by that URL."""
+    former = models.FormerUrl
+    found: dict[str, int] = {}
+    for part in _parts(urls):
+        statement = select(former.url, former.feed_id).where(former.url.in_(part))
+        found |= {row.url: row[1] for row in connection.execute(statement)}
+    return found
+
+
+def _declare(connection: Connection, feeds: Sequence[Declared], now: datetime) -> None:
+    """Bring feeds that are there to what is declared of them."""
+    ids = _ids(connection, [feed.url for feed in feeds])
+    within = min(len(feeds) * _APART, _LONGEST_SPREAD)
+    rows = [
+        {
+            "feed_id": ids[feed.url],
+            "new_title": feed.title or None,
+            "new_due_at": now + spread(feed.url, within),
+            **_given(feed),
+        }
+        for feed in feeds
+        if feed.url in ids
+    ]
+    if not rows:
+        return
+    is_paused = models.Feed.state == "undeclared"
+    statement = (
+        update(_FEEDS)
+        .where(_FEEDS.c.id == bindparam("feed_id"))
+        .values(
+            declared=True,
+            title=func.coalesce(
+                bindparam("new_title", type_=_FEEDS.c.title.type), models.Feed.title
+            ),
+            state=case((is_paused, "active"), else_=models.Feed.state),
+            due_at=case(
+                (is_paused, bindparam("new_due_at", type_=_FEEDS.c.due_at.type)),
+                else_=models.Feed.due_at,
+            ),
+        )
     )
-    return False
+    # In the order in which polls lock them.
+    connection.execute(statement, sorted(rows, key=lambda row: row["feed_id"]))
 
 
-def _pause_others(connection: Connection, listed: Sequence[Declared]) -> int:
+def _ids(connection: Connection, urls: Sequence[str]) -> dict[str, int]:
+    found = _former(connection, urls)
+    for part in _parts(urls):
+        statement = select(models.Feed.url, models.Feed.id).where(models.Feed.url.in_(part))
+        found |= {row.url: row[1] for row in connection.execute(statement)}
+    return found
+
+
+def _pause_others(connection: Connection, listed: Collection[Declared]) -> int:
     urls = {feed.url for feed in listed}
-    declared_urls = connection.execute(
-        select(models.Feed.id, models.Feed.url).where(models.Feed.declared)
-    ).all()
-    gone = [feed_id for feed_id, url in declared_urls if url not in urls]
-    for start in range(0, len(gone), _VARIABLES):
+    former = select(models.FormerUrl.url, models.FormerUrl.feed_id)
+    still = {feed_id for url, feed_id in connection.execute(former) if url in urls}
+    declared_urls = select(models.Feed.id, models.Feed.url).where(models.Feed.declared)
+    gone = [
+        feed_id
+        for feed_id, url in connection.execute(declared_urls)
+        if url not in urls and feed_id not in still
+    ]
+    for part in _parts(sorted(gone)):
         connection.execute(
             update(models.Feed)
-            .where(models.Feed.id.in_(gone[start : start + _VARIABLES]))
+            .where(models.Feed.id.in_(part))
             .values(declared=False, state="undeclared")
         )
     return len(gone)
 
 
-@dataclass(frozen=True, slots=True)
-class _News:
-    """What a poll's document holds that the store does not; `wanted` are to become articles."""
-
-    feed: Feed
-    fresh: Sequence[Entry]
-    wanted: Sequence[articles.Listed]
-    changed: Sequence[tuple[RowMapping, Entry]]
-
-
-def _columns(outcome: PollOutcome, now: datetime) -> dict[str, Any]:
-    feed = outcome.feed
-    values = {
-        "due_at": outcome.due_at,
-        "etag": feed.etag,
-        "last_modified": feed.last_modified,
-        "body_hash": feed.body_hash,
-        "changed_at": feed.changed_at,
-        "polled_at": now,
-        "failures": feed.failures,
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "detail": outcome.detail or None,
-    }
-    said = {"title": outcome.title, "site_url": outcome.site_url, "language": outcome.language}
-    return values | {name: value for name, value in said.items() if value}
-
-
-def _compare(
-    connection: Connection, outcome: PollOutcome, now: datetime, settings: Settings
-) -> _News:
-    seen = _seen(connection, outcome, now)
-    fresh = [entry for entry in outcome.entries if entry.identity not in seen]
-    changed = [
-        (seen[entry.identity], entry)
-        for entry in outcome.entries
-        if entry.identity in seen and seen[entry.identity]["revision"] != entry.revision
-    ]
-    wanted = _newest(fresh, settings.poll.backfill) if outcome.first_sight else fresh
-    silent = outcome.first_sight and not settings.poll.backfill_alerts
-    listed = [articles.Listed(outcome.feed, entry, silent) for entry in wanted]
-    return _News(outcome.feed, fresh, listed, changed)
-
-
-def _seen(connection: Connection, outcome: PollOutcome, now: datetime) -> dict[str, RowMapping]:
-    found: dict[str, RowMapping] = {}
-    identities = [entry.identity for entry in outcome.entries]
-    for start in range(0, len(identities), _VARIABLES):
-        part = identities[start : start + _VARIABLES]
-        mine = (models.Entry.feed_id == outcome.feed.id, models.Entry.identity.in_(part))
-        rows = connection.execute(select(models.Entry.__table__).where(*mine)).mappings()
-        found |= {row["identity"]: row for row in rows}
-        connection.execute(update(models.Entry).where(*mine).values(seen_at=now))
-    return found
-
-
-def _newest(entries: list[Entry], count: int) -> list[Entry]:
-    # Documents list the newest first; the sort is stable, so undated entries keep that order.
-    dated = sorted(
-        entries, key=lambda e: e.published_at.timestamp() if e.published_at else 0, reverse=True
-    )
-    return dated[:count]
-
-
-def _insert(
-    connection: Connection, news: _News, article_ids: dict[tuple[int, str], int], now: datetime
-) -> None:
-    rows = [
-        {
-            "feed_id": news.feed.id,
-            "identity": entry.identity,
-            "article_id": article_ids.get((news.feed.id, entry.identity)),
-            "revision": entry.revision,
-            "first_seen_at": now,
-            "seen_at": now,
-        }
-        for entry in news.fresh
-    ]
-    if rows:
-        connection.execute(insert(models.Entry), rows)
-
-
-def _revise(
-    connection: Connection, changed: Sequence[tuple[RowMapping, Entry]], now: datetime
-) -> None:
-    # In the articles' order, for the same reason as in `save`.
-    for row, entry in sorted(changed, key=lambda change: change[0]["article_id"] or 0):
-        connection.execute(
-            update(models.Entry).where(models.Entry.id == row["id"]).values(revision=entry.revision)
-        )
-        if row["article_id"] is not None:
-            articles.revise(connection, row["article_id"], entry, now)
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), _VARIABLES):
+        yield values[start : start + _VARIABLES]

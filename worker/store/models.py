@@ -93,8 +93,8 @@ class Base(DeclarativeBase):
         datetime: UtcDateTime,
         str: PlainText,
         bytes: LargeBinary,
-        dict[str, Any]: JSON,
-        list[Any]: JSON,
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
     }
 
 
@@ -115,8 +115,10 @@ class Work:
 class Feed(Work, Base):
     """A feed, and the poll stage's unit of work.
 
-    `state`: active or failing while it is polled; paused by hand, undeclared when it left the feeds
-    file, or gone.
+    `state`: active or failing while it is polled; paused by hand, undeclared when it left the
+    feeds file, or gone. `options`, `tags` and a title that is `title_given` are the user's; all
+    from `etag` on is what polls have learned, `schedule` what the time of the next one follows
+    from.
     """
 
     __tablename__ = "feeds"
@@ -128,38 +130,95 @@ class Feed(Work, Base):
     url: Mapped[str] = mapped_column(unique=True)
     state: Mapped[str] = mapped_column(String(16), server_default="active")
     title: Mapped[str | None]
+    title_given: Mapped[bool] = mapped_column(server_default=text("false"))
     site_url: Mapped[str | None]
     language: Mapped[str | None] = mapped_column(String(35))
     interval_seconds: Mapped[float | None]
     declared: Mapped[bool] = mapped_column(server_default=text("false"))
+    options: Mapped[dict[str, Any] | None]
+    tags: Mapped[list[Any] | None]
     etag: Mapped[str | None]
     last_modified: Mapped[str | None]
     body_hash: Mapped[str | None] = mapped_column(String(64))
     polled_at: Mapped[datetime | None]
     changed_at: Mapped[datetime | None]
+    succeeded_at: Mapped[datetime | None]
+    listed_at: Mapped[datetime | None]
     failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    failure_score: Mapped[float] = mapped_column(server_default="0")
+    failing_at: Mapped[datetime | None]
     status: Mapped[int | None]
     reason: Mapped[str | None] = mapped_column(String(32))
     detail: Mapped[str | None]
+    identity_by: Mapped[str | None] = mapped_column(String(8))
+    gap_seconds: Mapped[float | None]
+    newest_at: Mapped[datetime | None]
+    hint_seconds: Mapped[float | None]
+    skip_hours: Mapped[list[Any] | None]
+    skip_days: Mapped[list[Any] | None]
+    moved_to: Mapped[str | None]
+    moved_polls: Mapped[int] = mapped_column(Integer, server_default="0")
+    moved_at: Mapped[datetime | None]
+    schedule: Mapped[list[Any] | None]
     created_at: Mapped[datetime]
 
 
-class Entry(Base):
-    """One item of a feed, kept while the feed still lists it (`seen_at`): it is new only once.
+class FormerUrl(Base):
+    """A URL that a feed had before it moved: whoever adds it means that feed."""
 
-    An entry without an article was there at the feed's first poll, and passed over.
+    __tablename__ = "former_urls"
+
+    url: Mapped[str] = mapped_column(primary_key=True)
+    feed_id: Mapped[int] = mapped_column(ForeignKey("feeds.id", ondelete="CASCADE"), index=True)
+
+
+class Subscription(Base):
+    """A feed's subscription at a WebSub hub. `state`: asked, active or denied.
+
+    `token` is the secret part of the callback's path; `secret` signs what the hub sends.
+    """
+
+    __tablename__ = "subscriptions"
+
+    feed_id: Mapped[int] = mapped_column(
+        ForeignKey("feeds.id", ondelete="CASCADE"), primary_key=True
+    )
+    hub: Mapped[str]
+    topic: Mapped[str]
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    secret: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    asked_at: Mapped[datetime]
+    verified_at: Mapped[datetime | None]
+    lease_ends_at: Mapped[datetime | None]
+    pushed_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    detail: Mapped[str | None]
+
+
+class Entry(Base):
+    """One item of a feed, kept while the feed still lists it (`seen_at`, which moves once a day):
+    it is new only once.
+
+    An entry without an article was there at the feed's first poll, and passed over. `link` begins
+    its link's key, for the case that its identity changes.
     """
 
     __tablename__ = "entries"
-    __table_args__ = (UniqueConstraint("feed_id", "identity"),)
+    __table_args__ = (
+        UniqueConstraint("feed_id", "identity"),
+        Index("ix_entries_link", "feed_id", "link"),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     feed_id: Mapped[int] = mapped_column(ForeignKey("feeds.id", ondelete="CASCADE"))
     identity: Mapped[str]
+    link: Mapped[str | None] = mapped_column(String(16))
     article_id: Mapped[int | None] = mapped_column(
         ForeignKey("articles.id", ondelete="CASCADE"), index=True
     )
     revision: Mapped[str] = mapped_column(String(64))
+    updated_at: Mapped[datetime | None]
     first_seen_at: Mapped[datetime]
     seen_at: Mapped[datetime]
 

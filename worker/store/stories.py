@@ -9,13 +9,13 @@ from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, tex
 
 from worker.http import redacted
 from worker.reasons import Reason
-from worker.store import models, tallies
+from worker.store import models, tallies, webhooks
 from worker.store.articles import step
 from worker.store.claims import MAX_EXPIRIES, Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import reading, writing
 from worker.stories import Facts, Opens, decide
-from worker.webhooks import Event, StoryFacts, story_created, wants
+from worker.webhooks import StoryFacts, story_created
 
 _PUBLISH_LOCK = 0x6B61626172  # one publisher at a time decides what is new
 
@@ -43,7 +43,7 @@ def publish(engine: Engine, claim: Claim) -> list[Published]:
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PUBLISH_LOCK})
-        endpoints = _endpoints(connection)
+        endpoints = webhooks.listeners(connection)
         for row in claim.rows:
             if row["expiries"] >= MAX_EXPIRIES:
                 published.append(_fail(connection, row, claim))
@@ -96,7 +96,7 @@ def _publish(
         _enter(connection, row, story_id)
         if outcome.alert:
             event = story_created(_facts(row, story_id, feed), claim.now)
-            _tell(connection, event, story_id, endpoints)
+            webhooks.tell(connection, event, endpoints, story_id)
     else:
         story_id = outcome.story_id
         if row["story_id"] is None:
@@ -152,34 +152,6 @@ def _count_in(connection: Connection, story_id: int, now: datetime) -> None:
     )
 
 
-def _tell(
-    connection: Connection, event: Event, story_id: int, endpoints: Sequence[RowMapping]
-) -> None:
-    statement = insert_new(connection, models.Event).values(
-        event_key=event.event_key,
-        webhook_id=event.webhook_id,
-        type=event.type,
-        story_id=story_id,
-        body=event.body,
-        occurred_at=event.occurred_at,
-    )
-    event_id = connection.execute(statement.returning(models.Event.id)).scalar()
-    rows = [
-        {
-            "event_id": event_id,
-            "endpoint_id": endpoint["id"],
-            "state": "held" if endpoint["state"] == "disabled" else "pending",
-            "reason": Reason.ENDPOINT_DISABLED if endpoint["state"] == "disabled" else None,
-            "due_at": event.occurred_at,
-            "created_at": event.occurred_at,
-        }
-        for endpoint in endpoints
-        if wants(endpoint["event_types"], event.type)
-    ]
-    if event_id is not None and rows:
-        connection.execute(insert_new(connection, models.Delivery), rows)
-
-
 def _fail(connection: Connection, row: RowMapping, claim: Claim) -> Published | None:
     line = step("publish", claim.now, row["attempts"], "failed", Reason.CRASHED)
     values = {
@@ -212,14 +184,6 @@ def _facts(row: RowMapping, story_id: int, feed: RowMapping | None) -> StoryFact
         feed_title=feed["title"] if feed else None,
         feed_url=redacted(feed["url"]) if feed else None,
     )
-
-
-def _endpoints(connection: Connection) -> Sequence[RowMapping]:
-    # Held as far as the deliveries to come will hold them: one that is being removed is waited for.
-    statement = select(
-        models.Endpoint.id, models.Endpoint.state, models.Endpoint.event_types
-    ).with_for_update(read=True, key_share=True)
-    return connection.execute(statement).mappings().all()
 
 
 def _feeds(connection: Connection, claim: Claim) -> dict[int, RowMapping]:

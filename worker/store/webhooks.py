@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Engine,
     RowMapping,
     Select,
@@ -24,7 +25,7 @@ from worker.store import models, tallies
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import read_now, reading, writing
-from worker.webhooks import AttemptOutcome, Delivery, Endpoint
+from worker.webhooks import AttemptOutcome, Delivery, Endpoint, Event, wants
 
 _PENDING: ColumnElement[bool] = literal_column("deliveries.state = 'pending'")
 
@@ -138,6 +139,52 @@ def _deliveries() -> Select[Any]:
         .join(models.Endpoint, models.Endpoint.id == models.Delivery.endpoint_id)
         .join(models.Event, models.Event.id == models.Delivery.event_id)
     )
+
+
+def listeners(connection: Connection) -> Sequence[RowMapping]:
+    """All endpoints with what they subscribed to; held as far as the deliveries to come will hold
+    them: one that is being removed is waited for.
+    """
+    statement = select(
+        models.Endpoint.id, models.Endpoint.state, models.Endpoint.event_types
+    ).with_for_update(read=True, key_share=True)
+    return connection.execute(statement).mappings().all()
+
+
+def tell(
+    connection: Connection,
+    event: Event,
+    listeners: Sequence[RowMapping],
+    story_id: int | None = None,
+) -> bool:
+    """Put an event into the outbox with a delivery to each listener that subscribed to its type.
+
+    Returns whether it is new: the same event is told once, however often this is called.
+    """
+    statement = insert_new(connection, models.Event).values(
+        event_key=event.event_key,
+        webhook_id=event.webhook_id,
+        type=event.type,
+        story_id=story_id,
+        body=event.body,
+        occurred_at=event.occurred_at,
+    )
+    event_id = connection.execute(statement.returning(models.Event.id)).scalar()
+    rows = [
+        {
+            "event_id": event_id,
+            "endpoint_id": endpoint["id"],
+            "state": "held" if endpoint["state"] == "disabled" else "pending",
+            "reason": Reason.ENDPOINT_DISABLED if endpoint["state"] == "disabled" else None,
+            "due_at": event.occurred_at,
+            "created_at": event.occurred_at,
+        }
+        for endpoint in listeners
+        if wants(endpoint["event_types"], event.type)
+    ]
+    if event_id is not None and rows:
+        connection.execute(insert_new(connection, models.Delivery), rows)
+    return event_id is not None
 
 
 def known(row: RowMapping | Mapping[str, Any]) -> Endpoint:

@@ -1,10 +1,10 @@
-"""The web service: health and readiness. Later routes hang here."""
+"""The web service: health and readiness, and the callback of WebSub's hubs."""
 
 import asyncio
 import contextlib
 import errno
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -24,32 +24,39 @@ log = logs.get(__name__)
 
 _SETTINGS = web.AppKey("settings", Settings)
 _ENGINE = web.AppKey("engine", Engine)
+_STOP_SECONDS = 5.0  # for what is under way; a hub that was cut off comes again
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, wake: Callable[[str], object]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code.
 
-    Raises `ConfigError` when the address cannot be listened on.
+    `wake(stage)` publishes a wake-up of a stage that got work here; it is called on a thread and
+    may block. Raises `ConfigError` when the address cannot be listened on.
     """
     schema.check(settings)
-    return asyncio.run(_serve(settings))
+    return asyncio.run(_serve(settings, wake))
 
 
-def make_app(settings: Settings) -> web.Application:
-    """The application with all its routes."""
+def make_app(settings: Settings, wake: Callable[[str], object]) -> web.Application:
+    """The application with all its routes; for `wake` see `run`."""
     app = web.Application()
     app[_SETTINGS] = settings
     app[_ENGINE] = store.open_engine(settings)
     app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz)])
     app.cleanup_ctx.append(_heartbeat)
+    if settings.websub.callback_url:
+        from worker.web.websub import Callback  # parses feeds: 10 MB that others can do without
+
+        Callback(settings, app[_ENGINE], wake).add_to(app)
     return app
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, wake: Callable[[str], object]) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    runner = web.AppRunner(make_app(settings), access_log=None)
+    app = make_app(settings, wake)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()
     try:
         await _listen(runner, settings)

@@ -1,7 +1,14 @@
 """Webhooks: from a story to signed deliveries (Standard Webhooks 1.0.0)."""
 
 from worker.webhooks.deliver import AttemptOutcome, Delivery, Endpoint, decide, send
-from worker.webhooks.events import Event, StoryFacts, story_created
+from worker.webhooks.events import (
+    Event,
+    FeedFacts,
+    StoryFacts,
+    feed_failing,
+    feed_recovered,
+    story_created,
+)
 from worker.webhooks.match import wants
 from worker.webhooks.sign import InvalidSecretError, check_secret, generate_secret, headers
 
@@ -10,10 +17,13 @@ __all__ = [
     "Delivery",
     "Endpoint",
     "Event",
+    "FeedFacts",
     "InvalidSecretError",
     "StoryFacts",
     "check_secret",
     "decide",
+    "feed_failing",
+    "feed_recovered",
     "generate_secret",
     "headers",
     "send",

@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any
 
 STORY_CREATED = "story.created"
+FEED_FAILING = "feed.failing"
+FEED_RECOVERED = "feed.recovered"
 TEST_PING = "test.ping"
-EVENT_TYPES = (STORY_CREATED,)  # that an endpoint may subscribe to
+EVENT_TYPES = (STORY_CREATED, FEED_FAILING, FEED_RECOVERED)  # that an endpoint may subscribe to
 
 _MAX_BODY = 20_000  # bytes, "Payload structure" of the spec: "usually smaller than 20kb"
 _TEXT = 2_000  # characters of a text, before a body that is too large makes it less
@@ -56,6 +58,26 @@ class StoryFacts:
     feed_url: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class FeedFacts:
+    """What `feed.failing` and `feed.recovered` tell; `url` is redacted.
+
+    `failing_since` to `detail` are those of the failures that began or are over now.
+    """
+
+    feed_id: int
+    title: str | None
+    url: str
+    site_url: str | None
+    state: str
+    failing_since: datetime
+    failures: int
+    reason: str | None
+    detail: str | None
+    last_success_at: datetime | None
+    next_poll_at: datetime
+
+
 def story_created(facts: StoryFacts, now: datetime) -> Event:
     """The event that tells of a new story, opened at `now`. Its body is under 20,000 bytes."""
     key = f"{STORY_CREATED}:{facts.story_id}"
@@ -68,6 +90,16 @@ def story_created(facts: StoryFacts, now: datetime) -> Event:
     )
 
 
+def feed_failing(facts: FeedFacts, now: datetime) -> Event:
+    """The event that tells of a feed that has come to count as failing."""
+    return _feed_event(FEED_FAILING, facts, now)
+
+
+def feed_recovered(facts: FeedFacts, now: datetime) -> Event:
+    """The event that tells of a feed that counted as failing, and answers again."""
+    return _feed_event(FEED_RECOVERED, facts, now)
+
+
 def test_ping(endpoint: str, now: datetime) -> Event:
     """An event that tells of nothing, to try an endpoint with."""
     key = f"{TEST_PING}:{endpoint}:{now.isoformat()}"
@@ -76,8 +108,33 @@ def test_ping(endpoint: str, now: datetime) -> Event:
         "timestamp": now.isoformat(),
         "data": {"endpoint": endpoint, "message": "Kabar reaches this endpoint."},
     }
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    return Event(key, _webhook_id(key, now), TEST_PING, now, body)
+    return Event(key, _webhook_id(key, now), TEST_PING, now, _packed(document))
+
+
+def _feed_event(kind: str, facts: FeedFacts, now: datetime) -> Event:
+    key = f"{kind}:{facts.feed_id}:{facts.failing_since.isoformat()}"
+    document = {"type": kind, "timestamp": now.isoformat(), "data": _feed_data(facts)}
+    webhook_id = _webhook_id(key, facts.failing_since)
+    return Event(key, webhook_id, kind, now, _packed(document))
+
+
+def _feed_data(facts: FeedFacts) -> dict[str, Any]:
+    succeeded_at = facts.last_success_at
+    return {
+        "feed": {
+            "id": str(facts.feed_id),
+            "title": _cut(facts.title, _TITLE),
+            "url": _link(facts.url),
+            "site_url": _link(facts.site_url),
+            "state": facts.state,
+        },
+        "failing_since": facts.failing_since.isoformat(),
+        "failures": facts.failures,
+        "reason": facts.reason,
+        "detail": _cut(facts.detail, _TITLE),
+        "last_success_at": succeeded_at.isoformat() if succeeded_at else None,
+        "next_poll_at": facts.next_poll_at.isoformat(),
+    }
 
 
 def _body(facts: StoryFacts, now: datetime) -> bytes:
@@ -88,7 +145,7 @@ def _body(facts: StoryFacts, now: datetime) -> bytes:
             "timestamp": now.isoformat(),
             "data": _data(facts, limit),
         }
-        body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        body = _packed(document)
         if len(body) < _MAX_BODY or not limit:
             return body
         limit //= 2
@@ -149,6 +206,10 @@ def _cut(text: str | None, limit: int) -> str | None:
 
 def _link(url: str | None) -> str | None:
     return _cut(url, _LINK) if url and len(url.encode("utf-8", "replace")) <= _LINK else None
+
+
+def _packed(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _webhook_id(key: str, at: datetime) -> str:

@@ -1,0 +1,160 @@
+"""How pages of articles are fetched: when their hosts may be asked, and as robots.txt has it."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+
+from sqlalchemy import RowMapping
+
+from worker import articles, batches, logs
+from worker.articles import FetchOutcome
+from worker.batches import Clock, Context
+from worker.http import robots
+from worker.http.politeness import host_of
+from worker.http.robots import Robots, RobotsFile
+from worker.store import articles as statements
+from worker.store import hosts
+from worker.store.claims import MAX_EXPIRIES, Claim
+
+log = logs.get(__name__)
+
+
+class Visits:
+    """Those to the pages of a claim's articles; `commit` stores what they come to, in groups.
+
+    An article whose host wants to be left alone, or is busy, waits as long as a story can; one
+    whose page we are not to fetch is told from what the feed said.
+    """
+
+    def __init__(
+        self, context: Context, claim: Claim, commit: Callable[[list[FetchOutcome]], None]
+    ) -> None:
+        self._context = context
+        self._claim = claim
+        self._commit = commit
+        self._clock = Clock(claim)
+        self._rows = {row["id"]: row for row in claim.rows}
+        self._articles = {row["id"]: statements.to_fetch(row) for row in claim.rows}
+        self._files: dict[str, RobotsFile] = {}
+        self._ruled: dict[int, str] = {}
+
+    async def make(self) -> None:
+        """Make them, side by side; what is not done in time is given back."""
+        told = self._without_request()
+        urls = {one.id: one.url for one in self._articles.values() if one.url}
+        urls = {article_id: url for article_id, url in urls.items() if article_id not in told}
+        resting = await batches.resting(self._context, self._claim, urls)
+        told |= await self._put_off(resting)
+        awake = {article_id: url for article_id, url in urls.items() if article_id not in resting}
+        await self._read_robots(awake)
+        lacking = robots.missing(self._files, self._ruled.values(), self._clock.now())
+        ready = [row_id for row_id in awake if host_of(self._ruled.get(row_id, "")) not in lacking]
+        works = [self._go(ready, told), *(self._ask(host, url) for host, url in lacking.items())]
+        for end in await asyncio.gather(*works, return_exceptions=True):
+            if isinstance(end, Exception):
+                # Their rows stay leased, and are claimed again when the lease has run out.
+                log.error("articles could not be fetched", exc_info=end)
+
+    def _without_request(self) -> dict[int, FetchOutcome]:
+        now, settings = self._claim.now, self._context.settings.fetch
+        crashed = {
+            article.id: articles.crashed(article, now)
+            for article in self._articles.values()
+            if self._rows[article.id]["expiries"] >= MAX_EXPIRIES
+        }
+        without_link = {
+            article.id: articles.decide(article, None, now, settings)
+            for article in self._articles.values()
+            if not article.url
+        }
+        return without_link | crashed
+
+    async def _put_off(self, later: Mapping[int, datetime]) -> dict[int, FetchOutcome]:
+        """Give articles back until then; the outcomes of those that cannot wait so long."""
+        now = self._clock.now()
+        told = {
+            article_id: outcome
+            for article_id, until in later.items()
+            if (outcome := articles.put_off(self._articles[article_id], until, now))
+        }
+        waiting = {row_id: until for row_id, until in later.items() if row_id not in told}
+        await batches.put_off(self._context, self._claim, waiting, counts=False)
+        return told
+
+    async def _read_robots(self, urls: Mapping[int, str]) -> None:
+        """Find out whose robots.txt counts, and what the store has of them."""
+        engine = self._context.engine
+        feeds = {row["feed_id"] for row in self._claim.rows if row["feed_id"]}
+        exempt = await asyncio.to_thread(hosts.without_robots, engine, feeds)
+        self._ruled = {
+            row_id: url
+            for row_id, url in urls.items()
+            if self._rows[row_id]["feed_id"] not in exempt
+        }
+        names = {host_of(url) for url in self._ruled.values()}
+        found = await asyncio.to_thread(hosts.known, engine, names)
+        self._files = {host: row.robots for host, row in found.items() if row.robots}
+
+    async def _ask(self, host: str, url: str) -> None:
+        """Ask a host for its robots.txt, then for its pages; no other host waits for that."""
+        client, engine = self._context.client, self._context.engine
+        file = await robots.ask(client, url, self._files.get(host), self._clock.now())
+        self._files[host] = file
+        await asyncio.to_thread(hosts.save_robots, engine, host, file)
+        await self._go([row_id for row_id, url in self._ruled.items() if host_of(url) == host])
+
+    async def _go(
+        self, article_ids: Collection[int], told: Mapping[int, FetchOutcome] | None = None
+    ) -> None:
+        """Fetch the pages of these articles; `told` are the outcomes of others."""
+        ends, spacings = self._by_robots(article_ids)
+        urls = {row_id: self._articles[row_id].url or "" for row_id in spacings}
+        tokens, later = await batches.admitted(
+            self._context, self._claim, urls, self._clock, spacings
+        )
+        ends |= {**(told or {}), **await self._put_off(later)}
+
+        async def one(row: RowMapping) -> FetchOutcome:
+            return await self._visit(row["id"], ends.get(row["id"]))
+
+        rows = [self._rows[row_id] for row_id in (*tokens, *ends)]
+        await batches.side_by_side(
+            self._context, self._claim, rows, one, self._commit, self._clock, tokens
+        )
+
+    def _by_robots(
+        self, article_ids: Iterable[int]
+    ) -> tuple[dict[int, FetchOutcome], dict[int, float]]:
+        """The outcomes of those whose page we are not to fetch, and for the others the seconds
+        that their site asks for between two requests.
+        """
+        agent = self._context.settings.http.user_agent
+        rules: dict[str, Robots] = {}
+        forbidden: dict[int, FetchOutcome] = {}
+        spacings: dict[int, float] = {}
+        for row_id in article_ids:
+            host = host_of(self._ruled.get(row_id, ""))
+            if host not in self._files:
+                spacings[row_id] = 0.0
+                continue
+            rule = rules.setdefault(host, Robots(self._files[host]))
+            outcome = articles.forbidden(
+                self._articles[row_id], rule, agent, self._clock.now(), self._context.settings.fetch
+            )
+            if outcome:
+                forbidden[row_id] = outcome
+            else:
+                spacings[row_id] = rule.crawl_delay(agent) or 0.0
+        return forbidden, spacings
+
+    async def _visit(self, article_id: int, end: FetchOutcome | None) -> FetchOutcome:
+        article = self._articles[article_id]
+        with logs.bind(article=article_id):
+            outcome = end
+            if outcome is None:
+                assert article.url is not None
+                response = await articles.request(self._context.client, article.url)
+                settings = self._context.settings.fetch
+                outcome = articles.decide(article, response, self._clock.now(), settings)
+            log.info("fetched", url=article.url, result=outcome.result, reason=outcome.reason)
+        return outcome
