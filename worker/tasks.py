@@ -23,6 +23,7 @@ from worker.broker import KEY_PREFIX, redis_url
 from worker.errors import KabarError
 from worker.feeds import websub
 from worker.http import Response, redacted
+from worker.http.politeness import Ask, host_of
 from worker.language import translate as translation
 from worker.settings import Settings, Stage
 from worker.store import articles as article_statements
@@ -40,6 +41,7 @@ CONTROL = "control"
 _TICKS = ("dispatch", "sweep")
 _WAKE_SECONDS = 3  # a wake-up that got lost is missed for as long, then the dispatcher repeats it
 _MARGIN = 1.0  # seconds by which a request ends before its batch does
+_HUB_SECONDS = 30.0  # that a hub counts as being asked at most
 _PATIENCE = 1.0  # seconds; most answers are there by then
 _BROKEN_ENDPOINT = timedelta(minutes=5)
 
@@ -169,14 +171,14 @@ def poll() -> None:
 
 async def _poll(my: Context, claim: Claim) -> None:
     clock = Clock(claim)
-    subscribed = await asyncio.to_thread(
-        subscriptions.known, my.engine, [r["id"] for r in claim.rows]
-    )
+    ids = [row["id"] for row in claim.rows] if my.settings.websub.callback_url else []
+    subscribed = await asyncio.to_thread(subscriptions.known, my.engine, ids)
     known = {
         row["id"]: websub.subscribed(polls.known(row), subscribed.get(row["id"]))
         for row in claim.rows
     }
     killers = {row["id"] for row in claim.rows if row["expiries"] >= MAX_EXPIRIES}
+    requests: dict[int, websub.Request] = {}
 
     def commit(outcomes: list[feeds.PollOutcome]) -> None:
         saved = polls.save(my.engine, claim, outcomes)
@@ -197,7 +199,8 @@ async def _poll(my: Context, claim: Claim) -> None:
         say = log.debug if outcome.result == "unchanged" else log.info
         say("polled", feed=feed.id, url=redacted(feed.url), result=outcome.result,
             reason=outcome.reason)  # fmt: skip
-        await _subscribe(my, outcome, subscribed.get(feed.id), clock.now())
+        if request := _to_subscribe(my, outcome, subscribed.get(feed.id), clock.now()):
+            requests[feed.id] = request
         return outcome
 
     urls = {feed.id: feed.url for feed in known.values() if feed.id not in killers}
@@ -207,27 +210,39 @@ async def _poll(my: Context, claim: Claim) -> None:
     await batches.put_off(my, claim, resting | later, counts=False)
     rows = [row for row in claim.rows if row["id"] in tokens or row["id"] in killers]
     await batches.side_by_side(my, claim, rows, one, commit, clock, tokens)
+    # Afterwards: a slow hub is to hold up no outcome.
+    asks = [_subscribe(my, feed_id, asked, clock) for feed_id, asked in requests.items()]
+    for end in await asyncio.gather(*asks, return_exceptions=True):
+        if isinstance(end, Exception):
+            log.error("a hub could not be asked", exc_info=end)
 
 
-async def _subscribe(
-    my: Context,
-    outcome: feeds.PollOutcome,
-    known: websub.Subscription | None,
-    now: datetime,
-) -> None:
-    """Have the feed's hub push its news, if it has one and is to be asked now."""
-    if outcome.result == "failed":
+def _to_subscribe(
+    my: Context, outcome: feeds.PollOutcome, known: websub.Subscription | None, now: datetime
+) -> websub.Request | None:
+    """What the feed's hub is to be asked, if it has one and it is time to."""
+    without_hub = outcome.result == "changed" and outcome.hub is None
+    if outcome.result == "failed" or without_hub:
+        return None
+    return websub.plan(outcome.hub, known, now, my.settings.websub)
+
+
+async def _subscribe(my: Context, feed_id: int, request: websub.Request, clock: Clock) -> None:
+    """Have the feed's hub push its news; a hub that is busy is asked after the next poll."""
+    host = host_of(request.hub)
+    (admission,) = await my.politeness.admit([Ask(host, _HUB_SECONDS, "websub", str(feed_id))])
+    if not admission.token:
         return
-    request = websub.plan(outcome.hub, known, now, my.settings.websub)
-    if request is None or not await asyncio.to_thread(
-        subscriptions.asked, my.engine, outcome.feed.id, request
-    ):
-        return
-    answer = await websub.subscribe(my.client, request, now)
-    log.info("asked a hub", feed=outcome.feed.id, hub=redacted(request.hub),
-             accepted=answer.accepted, detail=answer.detail)  # fmt: skip
-    if not answer.accepted:
-        await asyncio.to_thread(subscriptions.failed, my.engine, request, answer)
+    try:
+        if not await asyncio.to_thread(subscriptions.asked, my.engine, feed_id, request):
+            return
+        answer = await websub.subscribe(my.client, request, clock.now())
+        log.info("asked a hub", feed=feed_id, hub=redacted(request.hub),
+                 accepted=answer.accepted, detail=answer.detail)  # fmt: skip
+        if not answer.accepted:
+            await asyncio.to_thread(subscriptions.failed, my.engine, request, answer)
+    finally:
+        await my.politeness.release([(host, admission.token)])
 
 
 @shared_task(name="kabar.fetch", ignore_result=True)

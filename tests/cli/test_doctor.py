@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from tests.cli.running import Commands
 from tests.servers.valkey import Valkey
 from tests.store.rows import NOON, add_feed, change
-from worker.store import processes
+from worker.store import processes, schema
 from worker.store.models import Process
 
 
@@ -77,7 +77,7 @@ def test_all_is_well(kabar: Commands, doctor: Doctor, well: Engine) -> None:
         "configuration", "data directory", "disk", "store", "clock", "processes", "broker",
         "names", "translation",
     ]  # fmt: skip
-    assert findings["store"] == f"{well.dialect.name}, at revision 0001"
+    assert findings["store"] == f"{well.dialect.name}, at revision {schema.HEAD}"
     assert findings["processes"] == "2 roles live"
     assert findings["broker"] == "answers; 0 wake-ups wait"
     assert findings["names"] == "localhost is resolved"
@@ -112,7 +112,7 @@ def test_a_store_of_an_older_schema(
     monkeypatch.setenv("KABAR_STORE__URL", f"sqlite:///{tmp_path / 'other.db'}")
     bad = doctor()
     assert list(bad) == ["store"]
-    assert "at revision none, this code needs 0001" in bad["store"]["found"]
+    assert f"at revision none, this code needs {schema.HEAD}" in bad["store"]["found"]
     assert "`kabar db upgrade`" in bad["store"]["hint"]
 
 

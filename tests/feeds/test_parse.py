@@ -119,6 +119,15 @@ class TestDocuments:
         assert one.updated_at != two.updated_at
         assert one.revision == two.revision
 
+    @pytest.mark.parametrize(
+        ("value", "identity"), [("7", "7"), ("1.5", "1.5"), ("true", "http://x.example/"),
+                                ("[1]", "http://x.example/"), ('""', "http://x.example/")]
+    )  # fmt: skip
+    def test_an_id_in_json_is_a_text_or_a_number(self, value: str, identity: str) -> None:
+        body = f'{{"feed_url": "", "items": [{{"id": {value}, "url": "http://x.example/"}}]}}'
+        (entry,) = parse(body.encode(), URL, XML, identity_by="guid").entries
+        assert entry.identity == identity
+
     def test_how_entries_are_told_apart_is_kept(self) -> None:
         body = rss(item("s") + item("t"))  # one guid on both
         assert read(body).identity_by == "content"

@@ -87,6 +87,13 @@ class TestFeeds:
         save(engine, lambda _: PollOutcome("unchanged", blank, NOON))
         assert polls.known(row(engine, Feed)) == blank
 
+    def test_a_feed_whose_state_alone_has_changed(self, engine: Engine) -> None:
+        change(engine, Feed, state="gone")
+        feed = replace(polls.known(row(engine, Feed)), state="active")
+        change(engine, Feed, state="failing")
+        save(engine, lambda one: unchanged(one, feed=feed))
+        assert row(engine, Feed)["state"] == "active"
+
     def test_how_entries_are_told_apart_is_kept(self, engine: Engine) -> None:
         change(engine, Feed, identity_by="link")
         batch = claimed(engine, "poll")
@@ -238,7 +245,7 @@ class TestHosts:
         def cool(hours: int) -> Callable[[Any], PollOutcome]:
             return lambda one: failed(one, cool_down=hours * HOUR)
 
-        save(engine, cool(2), cool(5), cool(1))
+        save(engine, cool(5), cool(2), cool(1))
         known = hosts.known(engine, ["example.org", "example.com:8443"])
         assert known["example.org"].cool_down_until == NOON + 5 * HOUR
         assert known["example.com:8443"].cool_down_until == NOON + HOUR

@@ -107,7 +107,7 @@ class _Zlib:
         return self._inflate.unused_data
 
     def decode(self, data: bytes) -> bytes:
-        return self._inflate.decompress(self._inflate.unconsumed_tail + data)
+        return self._inflate.decompress(self._inflate.unconsumed_tail + data, _PIECE)
 
     def is_next(self, data: bytes) -> bool:
         return self._is_gzip and data[:2] in (b"\x1f\x8b", b"\x1f")

@@ -144,13 +144,13 @@ def _renew(connection: Connection, listings: Sequence[_Listing]) -> None:
 def _renewed(listing: _Listing, rows: dict[str, _Row]) -> list[dict[str, Any]]:
     """Move the entries that are known by their link to the known ones; the rows' new names."""
     listed = {entry.identity for entry in listing.outcome.entries}
-    stale = {link: row for link, row in rows.items() }
+    stale = {link: row for link, row in rows.items() if row.identity not in listed}
     if not stale:
         return []
     urls = Counter(entry.url for entry in listing.outcome.entries)
     renewed = []
     for entry in tuple(listing.fresh):
-        row = stale.get(_link(listing, entry)) if urls[entry.url] == 1 else None
+        row = stale.get(_link(listing, entry))
         if row is not None:
             stale.pop(row.link)
             listing.fresh.remove(entry)
