@@ -93,8 +93,10 @@ def test_a_file(name: str) -> None:
     if "reason" in expected:
         assert reason(body) == expected["reason"]
         return
-    entries = read(body).entries
+    document = read(body)
+    entries = document.entries
     assert [entry.title for entry in entries] == expected["titles"]
+    assert document.complete is not name.startswith("cut-off")
     if "dates" in expected:
         assert [entry.published_at for entry in entries if entry.published_at] == expected["dates"]
 

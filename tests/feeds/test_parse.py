@@ -106,6 +106,20 @@ class TestDocuments:
         assert here.identity == there.identity == "a1"
         assert (here.url, there.url) == ("https://feeds.example/a", "http://other.example/a")
 
+    def test_a_link_of_all_to_the_site_leads_to_none_of_them(self) -> None:
+        links = ("https://feeds.example/", "https://feeds.example/", "https://feeds.example/c")
+        items = "".join(
+            item(title, title, f"<link>{link}</link>")
+            for title, link in zip("abc", links, strict=True)
+        )
+        found = read(rss(f"<link>https://feeds.example/</link>{items}"))
+        assert [entry.url for entry in found.entries] == [None, None, "https://feeds.example/c"]
+
+    def test_a_single_notice_may_link_to_the_site(self) -> None:
+        one = item(more="<link>https://feeds.example/</link>")
+        (entry,) = read(rss(f"<link>https://feeds.example/</link>{one}")).entries
+        assert entry.url == "https://feeds.example/"
+
     def test_a_revision_is_of_the_text(self) -> None:
         texts = ["<description>one</description>", "<description>two</description>"]
         one, two = (read(rss(item(more=text))).entries[0] for text in texts)

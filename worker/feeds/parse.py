@@ -75,13 +75,18 @@ def _document(channel: Channel, url: str, identity_by: IdentityBy | None) -> Doc
     told = [(marks, item) for item in channel.items if (marks := _marks(item, url))]
     by = identity_by or identity.choose([marks for marks, _ in told])
     names = identity.identities([marks for marks, _ in told], by) if by else ()
+    site_url = _link(channel.link, url)
+    # Some have no pages of their own, and link all entries to the site: they are told for
+    # themselves, not taken for one article.
+    is_everybodys = sum(marks.link == site_url for marks, _ in told) > 1
     entries: dict[str, Entry] = {}
     for name, (marks, item) in zip(names, told, strict=True):
         if name not in entries:
-            entries[name] = _entry(name, marks, item, language)
+            link = None if is_everybodys and marks.link == site_url else marks.link
+            entries[name] = _entry(name, marks, item, link, language)
     return Document(
         title=_text(channel.title)[:_MAX_TITLE].rstrip() or None,
-        site_url=_link(channel.link, url),
+        site_url=site_url,
         language=language,
         entries=_newest(tuple(entries.values())),
         identity_by=by,
@@ -107,11 +112,11 @@ def _marks(item: Item, base: str) -> Marks | None:
     return marks if marks.link or marks.title or marks.summary or marks.content else None
 
 
-def _entry(name: str, marks: Marks, item: Item, language: str | None) -> Entry:
+def _entry(name: str, marks: Marks, item: Item, link: str | None, language: str | None) -> Entry:
     updated = dates.read(item.updated, language)
     return Entry(
         identity=name,
-        url=marks.link,
+        url=link,
         title=marks.title,
         summary=marks.summary,
         content=marks.content,

@@ -8,7 +8,7 @@ has ended; the batch's lease is what ends it for everybody else.
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from worker import logs
@@ -20,6 +20,7 @@ log = logs.get(__name__)
 Result = TypeVar("Result")
 
 _MOST_UNFINISHED = 8  # batches; with a hundred requests each, few processes may open more sockets
+_THREADS = 32  # commits wait in them for the store, and documents are parsed
 _ALIVE_SECONDS = 5.0
 _CALL_SECONDS = 10.0
 
@@ -31,6 +32,7 @@ class Network:
         """`patience`: seconds that `run` waits for a batch."""
         self._patience = patience
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, "network"))
         self._unfinished: set[Future[None]] = set()
         self._batches: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
