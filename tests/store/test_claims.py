@@ -11,7 +11,7 @@ from tests.conftest import MakeSettings
 from tests.parallel import in_processes
 from tests.store.rows import at_once
 from worker.settings import STAGES, Settings, Stage
-from worker.store import open_engine
+from worker.store import open_engine, polls
 from worker.store.claims import (
     MAX_EXPIRIES,
     Claim,
@@ -105,6 +105,21 @@ class TestClaim:
         assert batch is not None
         (row,) = batch.rows
         assert set(Article.__table__.columns.keys()) - set(row) == left_out
+
+    def test_a_feed_comes_without_what_no_poll_reads(self, engine: Engine) -> None:
+        add_feed(engine, "active")
+        batch = claim(engine, "poll", 1, LEASE, NOON)
+        assert batch is not None
+        left_out = set(Feed.__table__.columns.keys()) - set(batch.rows[0])
+        assert {"title", "schedule", "tags"} <= left_out
+        assert polls.known(batch.rows[0]).url == batch.rows[0]["url"]
+
+    def test_what_expired_comes_when_it_is_among_the_oldest(self, engine: Engine) -> None:
+        (late,) = add_articles(engine, 1, "process")
+        expire(engine, [late])
+        older = add_articles(engine, 3, "process", due_at=NOON - SECOND)
+        batches = [claim(engine, "process", 2, LEASE, NOON + SECOND) for _ in range(3)]
+        assert [ids_of(batch) for batch in batches if batch] == [older[:2], [late], older[2:]]
 
     def test_rows_that_another_is_claiming_are_passed_over(
         self, make_settings: MakeSettings, migrated_postgres_url: str

@@ -214,6 +214,7 @@ class TestChanges:
     def test_a_time_of_update_that_comes_or_goes_is_none_that_moves(self, engine: Engine) -> None:
         poll(engine, [entry("a"), entry("b", updated_at=NOON)])
         assert poll(engine, [entry("a", updated_at=NOON), entry("b")], NOON + HOUR) == 0
+        assert poll(engine, [entry("b", revision="2")], NOON + 2 * HOUR) == 1
         assert {one["updated_at"] for one in rows(engine, EntryRow)} == {NOON}
 
     def test_what_an_older_version_stored_is_learned_anew(self, engine: Engine) -> None:
@@ -295,10 +296,12 @@ class TestRenewedGuids:
         poll(engine, [entry(name, url=home) for name in "abc"], passed_over=set("abc"))
         assert poll(engine, [entry(name, url=home) for name in "bcd"], NOON + HOUR) == 1
         assert [one["identity"] for one in rows(engine, EntryRow)] == list("abcd")
+        assert poll(engine, [entry(name, url=home) for name in "ef"], NOON + 2 * HOUR) == 2
+        assert [one["identity"] for one in rows(engine, EntryRow)] == list("abcdef")
 
     def test_what_the_document_lists_under_its_old_guid_too_is_new(self, engine: Engine) -> None:
         poll(engine, [entry("a")], passed_over={"a"})
-        same = entry("b", url="https://example.org/news/a")
+        same = entry("b", url="https://example.org/news/a?utm_source=rss")
         assert poll(engine, [entry("a"), same], NOON + HOUR) == 1
         assert len(rows(engine, EntryRow)) == 2
 
@@ -371,8 +374,8 @@ class TestRenewedGuids:
         one, two, three = (f"https://example.org/{n}" for n in (1, 2, 3))
         poll(engine, [entry(two, url=one), entry("b", url=two), entry("c", url=three)])
         poll(engine, [entry(two, url=one), entry("d", url=three)], NOON + HOUR)
-        poll(engine, [entry("e", url=one), entry("f", url=two), entry("g", url=three)],
-             NOON + 2 * HOUR)  # fmt: skip
+        renewed = [entry("g", url=three), entry("f", url=two), entry("e", url=one)]
+        poll(engine, renewed, NOON + 2 * HOUR)
         assert row(engine, Feed)["identity_by"] == "link"
         assert len(rows(engine, Article)) == 3
         listed = [entry(url, url=url) for url in (one, two, three)]

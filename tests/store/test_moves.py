@@ -153,11 +153,13 @@ class TestMerge:
     def test_the_one_that_is_there_keeps_its_state(
         self, engine: Engine, state: str, moved_to: str
     ) -> None:
-        add_feed(engine, OLD)
-        add_feed(engine, NEW, state=state, due_at=NOON + 9 * HOUR, etag='"there"')
+        add_feed(engine, OLD, changed_at=NOON - HOUR, identity_by="link")
+        there = {"changed_at": NOON - 2 * HOUR, "identity_by": "guid", "etag": '"there"'}
+        add_feed(engine, NEW, state=state, due_at=NOON + 9 * HOUR, **there)
         move(engine)
         found = row(engine, Feed)
-        assert (found["state"], found["etag"]) == (moved_to, '"there"')
+        assert found["state"] == moved_to
+        assert {name: found[name] for name in there} == there
 
     def test_tags_are_united_and_what_is_declared_wins(self, engine: Engine) -> None:
         mine = {"interval_seconds": 60, "options": {"proxy": "p"}, "title": "Mine"}
@@ -169,12 +171,13 @@ class TestMerge:
         assert (found["declared"], found["title_given"]) == (True, True)
         assert {name: found[name] for name in mine} == mine
 
-    def test_what_was_added_by_hand_does_not(self, engine: Engine) -> None:
-        add_feed(engine, OLD, interval_seconds=60, title="Mine", title_given=True)
-        add_feed(engine, NEW, declared=True, interval_seconds=9, title="There")
+    @pytest.mark.parametrize(("mine", "there"), [(False, True), (True, True), (False, False)])
+    def test_else_what_is_there_wins(self, engine: Engine, mine: bool, there: bool) -> None:
+        add_feed(engine, OLD, declared=mine, interval_seconds=60, title="Mine", title_given=True)
+        add_feed(engine, NEW, declared=there, interval_seconds=9, title="There")
         move(engine)
         found = row(engine, Feed)
-        assert (found["declared"], found["interval_seconds"]) == (True, 9)
+        assert (found["declared"], found["interval_seconds"]) == (there, 9)
         assert (found["title"], found["tags"], found["options"]) == ("There", None, None)
 
     def test_one_that_was_never_polled_takes_over_what_is_known(self, engine: Engine) -> None:

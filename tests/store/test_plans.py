@@ -91,14 +91,15 @@ def sent(engine: Engine, work: Callable[[], object]) -> list[tuple[str, Any]]:
 
 
 def works(engine: Engine) -> dict[str, Callable[[], object]]:
-    def claimed(number: int) -> None:
-        batch = claim(engine, "poll", LIMIT, LEASE, NOON)
-        assert batch is not None
-        assert len(batch.rows) == number
+    def claimed(number: int, times: int = 1) -> None:
+        for _ in range(times):
+            batch = claim(engine, "poll", LIMIT, LEASE, NOON)
+            assert batch is not None
+            assert len(batch.rows) == number
 
     return {
         "due_stages": lambda: due_stages(engine, NOON),
-        "expired": lambda: [claimed(1) for _ in range(EXPIRED)],
+        "expired": lambda: claimed(1, EXPIRED),
         "claim": lambda: claimed(LIMIT),
         "claim again": lambda: claimed(LIMIT),
     }

@@ -192,3 +192,39 @@ def execute(settings: Settings, statement: str) -> list[tuple[object, ...]]:
     with writing(engine) as connection:
         result = connection.execute(text(statement))
         return [tuple(row) for row in result] if result.returns_rows else []
+
+
+FIRST_ROWS = """
+INSERT INTO feeds (id, url, due_at, created_at, changed_at, polled_at, failures) VALUES
+ (1, 'https://a/', :now, :now, :now, :now, 0), (2, 'https://b/', :now, :now, NULL, NULL, 1);
+INSERT INTO articles
+ (id, url_key, url, feed_id, stage, due_at, first_seen_at, feed_entry, degradations, history)
+ VALUES
+ (1, 'abababababababababab', 'https://a/1', 1, 'done', :now, :now, '{}', '[]', '[]'),
+ (2, 'cdcdcdcdcdcdcdcdcdcd', NULL, 1, 'done', :now, :now, '{}', '[]', '[]');
+INSERT INTO entries (feed_id, identity, article_id, revision, first_seen_at, seen_at) VALUES
+ (1, 'a', 1, 'r', :now, :now), (1, 'b', 2, 'r', :now, :now), (1, 'c', NULL, 'r', :now, :now)
+"""
+
+
+def test_entries_of_the_first_schema_are_known_in_the_next(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Revisions were made by another rule; links are needed where guids change."""
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.store.schema.HEAD", "0001")
+        assert schema.upgrade(settings) == "0001"
+    engine = open_engine(settings)
+    now = {"now": NOON if engine.dialect.name == "postgresql" else "2026-03-04 12:00:00.000000"}
+    with writing(engine) as connection:
+        for statement in FIRST_ROWS.split(";"):
+            connection.execute(text(statement), now)
+    assert schema.upgrade(settings) == schema.HEAD
+    with reading(engine) as connection:
+        found = connection.execute(
+            text("SELECT identity, revision, link FROM entries ORDER BY identity")
+        ).all()
+        feeds = connection.execute(text("SELECT identity_by FROM feeds ORDER BY id")).scalars()
+        assert list(feeds) == ["guid", None]
+    assert [tuple(one) for one in found] == [("a", "", "ab" * 8), ("b", "", None), ("c", "", None)]
+    engine.dispose()

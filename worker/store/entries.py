@@ -150,7 +150,7 @@ def _renewed(listing: _Listing, rows: dict[str, _Row]) -> list[dict[str, Any]]:
     urls = Counter(entry.url for entry in listing.outcome.entries)
     renewed = []
     for entry in tuple(listing.fresh):
-        row = stale.get(_link(listing, entry))
+        row = stale.get(_link(listing, entry)) if urls[entry.url] == 1 else None
         if row is not None:
             stale.pop(row.link)
             listing.fresh.remove(entry)
