@@ -10,7 +10,8 @@ Kabar is what runs in production: beat, a `control` and an `io` worker with one 
 and SQLite or PostgreSQL. Its `io` worker serves the queue `poll` alone, so that what becomes of new
 items is not measured; that they wake the next stage is, and those wake-ups are taken off the broker
 as a worker of that stage would. A round begins when all feeds are made due, and ends when each was
-polled: what the dispatcher waits for its next tick is part of it.
+polled: what the dispatcher waits for its next tick is part of it. The PostgreSQL is the tests' own,
+which waits for no disk: that helps its feeds a second, and is no part of the worker's CPU.
 
 `reader` runs `update_feeds` with 16 threads on a database in a file. The limit is a loop of aiohttp
 with 100 requests at once that sends validators, and lets feedparser read the changed 10 %, with
@@ -338,7 +339,8 @@ def report(runs: Mapping[str, Sequence[Run]], count: int) -> dict[str, Any]:
         "answer 304, 20 % an unchanged 200, 10 % have two new items; documents are 30 items in "
         f"full text. Medians of {len(runs['kabar'])}, turn by turn, after a first round at which "
         "all is new. CPU a feed is the polling process's own (Kabar: the `io` worker, one process, "
-        "serving the poll stage alone); dispatcher, broker and PostgreSQL are named beside it. "
+        "serving the poll stage alone); dispatcher, broker and PostgreSQL (the tests' own, without "
+        "fsync) are named beside it. "
         "`reader` runs 16 threads; the limit is a loop of aiohttp, 100 at once, that stores "
         "nothing and parses the changed 10 % alone, with Kabar's feedparser options.",
         "figures": list(figures(contenders)),

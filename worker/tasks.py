@@ -44,7 +44,7 @@ _WAKE_SECONDS = 3  # a wake-up that got lost is missed for as long, then the dis
 _MARGIN = 1.0  # seconds by which a request ends before its batch does
 _LARGE = 300_000  # bytes of a feed's document
 _HUB_SECONDS = 30.0  # that a hub counts as being asked at most
-_PATIENCE = 1.0  # seconds; most answers are there by then
+_PATIENCE = 0.25  # seconds; most answers are there by then
 _BROKEN_ENDPOINT = timedelta(minutes=5)
 
 
