@@ -5,6 +5,7 @@ Loaded by worker and beat alone (`kabar worker`, `kabar beat`).
 
 import gc
 import os
+import resource
 import socket
 import time
 import warnings
@@ -37,6 +38,7 @@ QUEUES_OF_ROLE = {
 }
 ROLES = tuple(QUEUES_OF_ROLE)
 
+_SOCKETS = 8_192  # the usual limit of 1,024 files is less than eight batches need
 _DISPATCH_SECONDS = 1.0
 _SWEEP_SECONDS = 60.0
 
@@ -85,6 +87,7 @@ def run_worker(settings: Settings, roles: Sequence[str], concurrency: int | None
     app = make_app(settings)
     if "process" in (queues := _queues(roles)):
         language.load()
+    _allow_sockets()
     role = "+".join(roles)
     _connect_signals(settings, role)
     app.steps["worker"].add(_heartbeat_step(settings, roles))
@@ -237,6 +240,14 @@ def _connect_signals(settings: Settings, role: str) -> None:
     signals.worker_process_shutdown.connect(tear_down_pool_process, weak=False)
     signals.worker_ready.connect(say_ready, weak=False)
     signals.beat_init.connect(say_ready, weak=False)
+
+
+def _allow_sockets() -> None:
+    """As many open files as the system lets us have: stragglers of several batches keep sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _SOCKETS if hard == resource.RLIM_INFINITY else min(_SOCKETS, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _queues(roles: Sequence[str]) -> list[str]:

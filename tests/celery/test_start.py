@@ -4,6 +4,9 @@ The launcher's own refusals (someone else's server, stale socket, path too long)
 `tests/embedded/test_broker.py`.
 """
 
+import resource
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +34,19 @@ def test_a_wrong_password_is_an_error_and_an_end(rig: Rig, command: str) -> None
     assert done.returncode == 2
     assert "set the right password in KABAR_BROKER__URL" in done.stderr.splitlines()[-1]
     assert ":wrong@" not in done.stderr
+
+
+def test_a_worker_may_open_more_sockets_than_the_shell_that_started_it() -> None:
+    code = (
+        "import resource; from worker import app;"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1];"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard)); app._allow_sockets();"
+        "print(*resource.getrlimit(resource.RLIMIT_NOFILE), hard)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    soft, now_hard, hard = map(int, done.stdout.split())
+    assert now_hard == hard
+    assert soft == (8_192 if hard == resource.RLIM_INFINITY else min(8_192, hard))
 
 
 def test_the_versions_are_those_that_survived() -> None:
