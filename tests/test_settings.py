@@ -282,6 +282,14 @@ class TestWrongValues:
         ]
         assert message.endswith("web.port = 70000: Input should be less than or equal to 65535")
 
+    def test_intervals_that_contradict_each_other(self, refusal: Refusal, load: Load) -> None:
+        assert refusal(POLL__MIN_INTERVAL_SECONDS="7200", POLL__MAX_INTERVAL_SECONDS="3600") == (
+            "poll.min_interval_seconds = 7200 must not be more than "
+            "poll.max_interval_seconds = 3600"
+        )
+        same = load(POLL__MIN_INTERVAL_SECONDS="3600", POLL__MAX_INTERVAL_SECONDS="3600")
+        assert same.poll.min_interval_seconds == 3_600
+
     @pytest.mark.parametrize(
         ("environment", "message"),
         [

@@ -30,6 +30,7 @@ log = logs.get(__name__)
 Token = tuple[str, str]  # a host and what it was asked with
 
 _LEFTOVERS = timedelta(seconds=5)  # how much later they are due
+_TO_FINISH = 3.0  # seconds that a row needs after its last request, at most
 _TOKEN_SECONDS = 10.0  # that a token outlives its request: outcomes are committed in groups
 
 
@@ -141,6 +142,39 @@ async def admitted(
     return tokens, later
 
 
+async def turn(context: Context, ask: Ask, clock: Clock) -> Token | None:
+    """A token for one more request of a row in work; waited for, if that leaves time for the
+    request before the clock's deadline, else None.
+    """
+    while (left := seconds_for_one(clock)) > 0:
+        try:
+            (answer,) = await context.politeness.admit([ask])
+        except (RedisError, OSError) as error:
+            log.warning("the broker does not say whom to ask", error=str(error))
+            return None
+        if answer.token:
+            return (ask.host, answer.token)
+        if answer.wait.total_seconds() >= left:
+            return None
+        await asyncio.sleep(answer.wait.total_seconds())
+    return None
+
+
+def seconds_for_one(clock: Clock) -> float:
+    """How long one more request of a row in work may take, so that the row is done in time."""
+    return clock.seconds_left - _TO_FINISH
+
+
+async def hand_in(context: Context, tokens: Sequence[Token]) -> None:
+    """Hand tokens in; a second time does no harm."""
+    if not tokens:
+        return
+    try:
+        await context.politeness.release(tokens)
+    except (RedisError, OSError) as error:
+        log.warning("tokens not handed in; they run out", error=str(error))
+
+
 async def side_by_side(
     context: Context,
     claim: Claim,
@@ -157,14 +191,20 @@ async def side_by_side(
     """
     left = {row["id"]: row for row in rows}
     held = dict(tokens)
+    loop = asyncio.get_running_loop()
+    handing_in: list[asyncio.Task[None]] = []
+
+    def let_go(given: Sequence[Token]) -> None:
+        handing_in.append(loop.create_task(hand_in(context, given)))
 
     def settle(done: list[tuple[int, Outcome]]) -> None:
         try:
             commit([outcome for _, outcome in done])
         finally:
-            context.network.call(
-                _hand_in(context, [held.pop(row_id) for row_id, _ in done if row_id in held])
-            )
+            # Not waited for here: what is stored has not failed, and is not held up, because the
+            # broker does not answer.
+            given = [held.pop(row_id) for row_id, _ in done if row_id in held]
+            loop.call_soon_threadsafe(let_go, given)
 
     try:
         async with Groups(settle) as groups:
@@ -179,9 +219,11 @@ async def side_by_side(
 
             await _until([work(row) for row in left.values()], clock.seconds_left)
     finally:
-        now = await asyncio.to_thread(_now, context)
-        await put_off(context, claim, dict.fromkeys(left, now + _LEFTOVERS))
-        await _hand_in(context, list(held.values()))
+        let_go(list(held.values()))
+        if left:
+            now = await asyncio.to_thread(_now, context)
+            await put_off(context, claim, dict.fromkeys(left, now + _LEFTOVERS))
+        await asyncio.gather(*handing_in)
 
 
 async def put_off(
@@ -237,15 +279,6 @@ async def _until(works: Sequence[Any], seconds: float) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _hand_in(context: Context, tokens: Sequence[Token]) -> None:
-    if not tokens:
-        return
-    try:
-        await context.politeness.release(tokens)
-    except (RedisError, OSError) as error:
-        log.warning("tokens not handed in; they run out", error=str(error))
 
 
 def _release(

@@ -52,6 +52,16 @@ class Reason(StrEnum):
     NO_LINK = "no_link", "the entry has no link; published from what the feed said"
     NOT_HTML = "not_html", "the page is no HTML document"
     NO_TEXT = "no_text", "no article text was found on the page"
+    NOT_AN_ARTICLE = (
+        "not_an_article",
+        "the page is no article (a front page, a list, an empty search)",
+    )
+    PAYWALLED = "paywalled", "the page shows only the beginning to who has not paid"
+    LOGIN_REQUIRED = "login_required", "the page asks for a login"
+    CONSENT_WALL = "consent_wall", "the page asks for consent to be tracked in place of the article"
+    BOT_CHECK = "bot_check", "the page checks whether a person reads it"
+    NEEDS_JAVASCRIPT = "needs_javascript", "the page is a shell that scripts would fill"
+    INCOMPLETE = "incomplete", "not all parts of the article could be fetched; made from the others"
     EXTRACTION_FAILED = "extraction_failed", "the extractor raised an error on the page"
     CRASHED = "crashed", "it took its process down three times"
 

@@ -327,6 +327,16 @@ class Settings(BaseSettings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _order_intervals(self) -> "Settings":
+        least, most = self.poll.min_interval_seconds, self.poll.max_interval_seconds
+        if least > most:
+            raise ValueError(
+                f"poll.min_interval_seconds = {least:g} must not be more than "
+                f"poll.max_interval_seconds = {most:g}"
+            )
+        return self
+
     @field_validator("data_dir", "feeds_file", mode="before")
     @classmethod
     def _refuse_empty(cls, path: object) -> object:

@@ -196,7 +196,8 @@ async def _poll(my: Context, claim: Claim) -> None:
         if feed.id in killers:
             return feeds.crashed(feed, claim.now, my.settings.poll)
         response = await feeds.request(my.client, feed, most_seconds=most)
-        children = await feeds.request_children(my.client, feed, response, most_seconds=most)
+        left = clock.seconds_left - _MARGIN
+        children = await feeds.request_children(my.client, feed, response, most_seconds=left)
         outcome = await _decide(feed, response, clock.now(), my.settings.poll, children)
         say = log.debug if outcome.result == "unchanged" else log.info
         say("polled", feed=feed.id, url=redacted(feed.url), result=outcome.result,
@@ -245,7 +246,9 @@ def _to_subscribe(
 async def _subscribe(my: Context, feed_id: int, request: websub.Request, clock: Clock) -> None:
     """Have the feed's hub push its news; a hub that is busy is asked after the next poll."""
     host = host_of(request.hub)
-    (admission,) = await my.politeness.admit([Ask(host, _HUB_SECONDS, "websub", str(feed_id))])
+    # One place for all: who comes after the next poll would not keep one of its own, and places
+    # that are not taken keep all others of a hub with many feeds waiting.
+    (admission,) = await my.politeness.admit([Ask(host, _HUB_SECONDS, "websub", "whoever")])
     if not admission.token:
         return
     try:
@@ -363,7 +366,12 @@ def deliver() -> None:
 async def _deliver(my: Context, claim: Claim) -> None:
     until = time.monotonic() + claim.work_seconds
     served = [_serve(my, claim, row, until) for row in claim.rows]
-    ends = await asyncio.gather(*served, return_exceptions=True)
+    try:
+        ends = await asyncio.gather(*served, return_exceptions=True)
+    except asyncio.CancelledError:  # this process ends: another one need not wait for the lease
+        for row in claim.rows:
+            await asyncio.to_thread(webhook_statements.give_back, my.engine, claim, row["id"])
+        raise
     for row, end in zip(claim.rows, ends, strict=True):
         if isinstance(end, Exception):
             log.error("an endpoint could not be served", endpoint=row["name"], exc_info=end)

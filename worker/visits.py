@@ -7,16 +7,18 @@ from datetime import datetime
 from sqlalchemy import RowMapping
 
 from worker import articles, batches, logs
-from worker.articles import FetchOutcome
-from worker.batches import Clock, Context
+from worker.articles import Article, FetchOutcome, Page
+from worker.batches import Clock, Context, Token
 from worker.http import robots
-from worker.http.politeness import host_of
+from worker.http.politeness import Ask, host_of
 from worker.http.robots import Robots, RobotsFile
 from worker.store import articles as statements
 from worker.store import hosts
 from worker.store.claims import MAX_EXPIRIES, Claim
 
 log = logs.get(__name__)
+
+_MARGIN = 5.0  # seconds that a token outlives its request
 
 
 class Visits:
@@ -37,6 +39,7 @@ class Visits:
         self._articles = {row["id"]: statements.to_fetch(row) for row in claim.rows}
         self._files: dict[str, RobotsFile] = {}
         self._ruled: dict[int, str] = {}
+        self._tokens: dict[int, Token] = {}
 
     async def make(self) -> None:
         """Make them, side by side; what is not done in time is given back."""
@@ -112,6 +115,7 @@ class Visits:
         tokens, later = await batches.admitted(
             self._context, self._claim, urls, self._clock, spacings
         )
+        self._tokens |= tokens
         ends |= {**(told or {}), **await self._put_off(later)}
 
         async def one(row: RowMapping) -> FetchOutcome:
@@ -152,9 +156,69 @@ class Visits:
         with logs.bind(article=article_id):
             outcome = end
             if outcome is None:
-                assert article.url is not None
-                response = await articles.request(self._context.client, article.url)
-                settings = self._context.settings.fetch
-                outcome = articles.decide(article, response, self._clock.now(), settings)
-            log.info("fetched", url=article.url, result=outcome.result, reason=outcome.reason)
+                outcome = await self._fetch(article, article.url or "")
+                if outcome.pages:
+                    outcome = await self._complete(article, outcome)
+            log.info("fetched", url=article.url, result=outcome.result, reason=outcome.reason,
+                     parts=len(outcome.pages))  # fmt: skip
         return outcome
+
+    async def _fetch(
+        self, article: Article, url: str, most_seconds: float | None = None
+    ) -> FetchOutcome:
+        response = await articles.request(self._context.client, url, most_seconds=most_seconds)
+        settings = self._context.settings.fetch
+        return articles.decide(article, response, self._clock.now(), settings)
+
+    async def _complete(self, article: Article, outcome: FetchOutcome) -> FetchOutcome:
+        """Go on from an article's first page to where it leads and to its other parts, one after
+        the other; each is asked for as politely as the first.
+        """
+
+        async def ask(url: str) -> Page | None:
+            return await self._ask_more(article, url)
+
+        (first,) = outcome.pages
+        if url := articles.elsewhere(first):
+            first = await ask(url) or first
+        return articles.completed(outcome, await articles.gather(first, ask))
+
+    async def _ask_more(self, article: Article, url: str) -> Page | None:
+        """One more page of an article; None when it cannot be had now."""
+        if token := self._tokens.pop(article.id, None):  # its host may take one at a time only
+            await batches.hand_in(self._context, [token])
+        spacing = await self._spacing(article.id, url)
+        if spacing is None:
+            return None
+        most_seconds = self._context.settings.http.timeout_seconds
+        # A lane of its own: behind a hundred first pages of its host no part would come in time.
+        ask = Ask(host_of(url), most_seconds + _MARGIN, "parts", str(article.id), spacing)
+        token = await batches.turn(self._context, ask, self._clock)
+        if token is None:
+            return None
+        try:
+            most_seconds = min(most_seconds, batches.seconds_for_one(self._clock))
+            outcome = await self._fetch(article, url, most_seconds)
+        finally:
+            await batches.hand_in(self._context, [token])
+        return outcome.pages[0] if outcome.pages else None
+
+    async def _spacing(self, article_id: int, url: str) -> float | None:
+        """Seconds between two requests to the host of `url` that it asks for; None when that is
+        not to be asked for: its robots.txt says so, or its host is to be left alone.
+        """
+        host, engine, now = host_of(url), self._context.engine, self._clock.now()
+        if host != host_of(self._articles[article_id].url or ""):
+            row = (await asyncio.to_thread(hosts.known, engine, {host})).get(host)
+            if row and row.cool_down_until and row.cool_down_until > now:
+                return None
+            if row and row.robots:
+                self._files.setdefault(host, row.robots)
+        if article_id not in self._ruled:
+            return 0.0
+        if robots.missing(self._files, [url], now):
+            file = await robots.ask(self._context.client, url, self._files.get(host), now)
+            self._files[host] = file
+            await asyncio.to_thread(hosts.save_robots, engine, host, file)
+        rule, agent = Robots(self._files[host]), self._context.settings.http.user_agent
+        return (rule.crawl_delay(agent) or 0.0) if rule.allows(url, agent) else None

@@ -55,23 +55,22 @@ class TestAPage:
         outcome = decide(article(), response(Content_Type=HTML), NOW, SETTINGS)
         assert (outcome.article_id, outcome.result, outcome.due_at) == (7, "fetched", NOW)
         assert (outcome.status, outcome.reason) == (200, None)
-        assert outcome.page == Page(f"{URL}?page=all", b"<p>x</p>", "windows-1252", NOW)
+        assert outcome.pages == (Page(f"{URL}?page=all", b"<p>x</p>", "windows-1252", NOW),)
 
     @pytest.mark.parametrize("kind", ["TEXT/HTML", "application/xhtml+xml; charset=utf-8", ""])
     def test_is_html_by_its_type(self, kind: str) -> None:
-        assert decide(article(), response(Content_Type=kind), NOW, SETTINGS).page
+        assert decide(article(), response(Content_Type=kind), NOW, SETTINGS).pages
 
     def test_a_charset_that_is_no_name_is_left_out(self) -> None:
         kind = f"text/html; charset={'x' * 65}"
         outcome = decide(article(), response(Content_Type=kind), NOW, SETTINGS)
-        assert outcome.page is not None
-        assert outcome.page.charset is None
+        assert [page.charset for page in outcome.pages] == [None]
 
     @pytest.mark.parametrize("kind", ["application/pdf", "image/jpeg", "application/json", "html"])
     def test_what_is_no_html(self, kind: str) -> None:
         outcome = decide(article(), response(Content_Type=kind), NOW, SETTINGS)
         assert (outcome.result, outcome.reason) == ("degraded", Reason.NOT_HTML)
-        assert (outcome.detail, outcome.page, outcome.status) == (kind, None, 200)
+        assert (outcome.detail, outcome.pages, outcome.status) == (kind, (), 200)
 
 
 class TestNoPage:
@@ -195,7 +194,7 @@ class TestRobots:
         for attempts in (1, 2, 3):
             outcome = forbidden(article(attempts), file, KABAR, NOW, SETTINGS)
             assert outcome is not None
-            assert (outcome.reason, outcome.page) == (told, None)
+            assert (outcome.reason, outcome.pages) == (told, ())
             assert "robots.txt" in outcome.detail
             assert words in outcome.detail
             waits.append((outcome.result, outcome.due_at - NOW))
@@ -270,10 +269,10 @@ def test_every_answer_ends_in_a_page_another_try_or_the_feeds_text(
     outcome = decide(article(attempts), came, NOW, FetchSettings(retry_seconds=schedule))
     assert outcome.due_at >= NOW
     if outcome.result == "fetched":
-        assert outcome.page is not None
+        assert outcome.pages
         assert outcome.reason is None
     else:
-        assert outcome.page is None
+        assert not outcome.pages
         assert outcome.reason is not None
     if outcome.result == "retry":
         assert attempts <= len(schedule)
@@ -290,5 +289,4 @@ def test_a_real_request_asks_for_html() -> None:
     sent, came = asyncio.run(run())
     assert (header(sent, "Accept") or "").startswith("text/html")
     outcome = decide(article(), came, NOW, SETTINGS)
-    assert outcome.page is not None
-    assert outcome.page.body == b"<p>hello</p>"
+    assert [page.body for page in outcome.pages] == [b"<p>hello</p>"]

@@ -20,6 +20,7 @@ from worker.errors import KabarError
 from worker.feeds import opml
 from worker.feeds.opml import Subscription as Listed
 from worker.http import Client, Response
+from worker.http.politeness import host_of
 from worker.settings import load
 from worker.store import feeds, hosts
 from worker.store.claims import finish
@@ -420,6 +421,33 @@ class TestShow:
         ]  # fmt: skip
         assert second.split() == ["*", "Retry-After", "2026-03-04", "13:00:00"]
         assert kabar("feeds", "show", FEED, "--json").json["schedule"] == why
+
+    @pytest.mark.parametrize(
+        ("due_at", "why"), [(NOON + HOUR, "put off"), (NOON - HOUR, "brought forward")]
+    )
+    def test_that_it_was_rescheduled_since(
+        self, kabar: Commands, store: Engine, due_at: datetime, why: str
+    ) -> None:
+        of_poll = [{"name": "spread", "at": NOON.isoformat(), "detail": "", "effective": False}]
+        add_feed(store, FEED, schedule=of_poll, due_at=due_at)
+        assert f"\nsince then it was {why}: " in kabar("feeds", "show", FEED).out
+        change(store, Feed, due_at=NOON)
+        assert "since then" not in kabar("feeds", "show", FEED).out
+
+    def test_that_its_host_wants_to_be_left_alone(
+        self, kabar: Commands, either_store: Engine
+    ) -> None:
+        add_feed(either_store, FEED)
+        until = datetime(2100, 1, 1, tzinfo=UTC)
+        with writing(either_store) as connection:
+            hosts.cool_down(connection, host_of(FEED), until)
+        shown = kabar("feeds", "show", FEED).out
+        assert re.search("^host +wants to be left alone until 2100-01-01 00:00:00$", shown, re.M)
+        document = kabar("feeds", "show", FEED, "--json").json
+        assert document["host_resting_until"] == until.isoformat()
+        change(either_store, Host, cool_down_until=NOON)
+        assert "left alone" not in kabar("feeds", "show", FEED).out
+        assert kabar("feeds", "show", FEED, "--json").json["host_resting_until"] is None
 
     def test_all_that_is_known(self, kabar: Commands, store: Engine) -> None:
         number = add_feed(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.http.peers import LOOPBACK, Handler, answer, header, path
 from tests.tasks.site import Site, feed
 from worker.errors import KabarError
-from worker.feeds.discover import Found, discover, is_same_site
+from worker.feeds.discover import Found, discover
+from worker.feeds.options import is_same_site
 from worker.http import Client
 from worker.settings import PolitenessSettings
 

@@ -65,6 +65,8 @@ class TestCheck:
             ({"password_env": "A"}, "password_env: there is no username to go with it"),
             ({"username": "a:b"}, "username = 'a:b': a name without a colon"),
             ({"proxy": "socks5://host:1080"}, "proxy: a URL of the form http://host:port"),
+            ({"proxy": "https://host:3128"}, "proxy: a URL of the form http://host:port"),
+            ({"proxy": "http://host:3128/x"}, "proxy: a URL of the form http://host:port"),
             ({"proxy": "host:3128"}, "proxy: a URL of the form http://host:port"),
             ({"proxy": "http://[::1"}, "proxy: a URL of the form http://host:port"),
             ({"timeout_seconds": 0}, "timeout_seconds = 0: seconds up to 300"),

@@ -484,6 +484,27 @@ class TestMove:
         )
         assert decide(feed, moved(self.NEW, 301), NOW, SETTINGS).moved_to is None
 
+    @pytest.mark.parametrize(
+        ("options", "moves"),
+        [
+            ({"username": "a", "password_file": "b"}, False),
+            ({"cookie_env": "C"}, False),
+            ({"headers_env": {"X-Key": "K"}}, False),
+            ({"user_agent": "Mine/1"}, True),
+            ({"robots": False}, True),
+        ],
+    )
+    def test_what_is_meant_for_one_site_is_taken_to_no_other(
+        self, options: dict[str, object], moves: bool
+    ) -> None:
+        feed = replace(KNOWN, options=options, move=Move(self.NEW, 9, NOW - 9 * DAY))
+        assert (decide(feed, moved(self.NEW, 301), NOW, SETTINGS).moved_to is not None) is moves
+
+    def test_it_may_move_within_its_site(self) -> None:
+        near = f"{URL}/new"
+        feed = replace(KNOWN, options={"cookie_env": "C"}, move=Move(near, 9, NOW - 9 * DAY))
+        assert decide(feed, moved(near, 301), NOW, SETTINGS).moved_to == near
+
 
 class TestSitemapIndex:
     INDEX = (

@@ -153,6 +153,13 @@ class TestAnswered:
         found = answered(REQUEST, came, NOON)
         assert found == Answer(False, status, reason, "the detail: no such topic\ufffd")
 
+    def test_of_which_none_is_a_secret(self) -> None:
+        found = answered(REQUEST, response(400, body=b"refused: " + REQUEST.body), NOON)
+        assert isinstance(found, Answer)
+        assert found.detail.startswith("the detail: refused: hub.mode=subscribe")
+        assert REQUEST.token not in found.detail
+        assert REQUEST.secret not in found.detail
+
     def test_no_answer_at_all(self) -> None:
         came = Response("u", "u", failure=Reason.TIMEOUT, detail="too late")
         assert answered(REQUEST, came, NOON) == Answer(False, None, Reason.TIMEOUT, "too late")

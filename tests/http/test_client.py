@@ -366,7 +366,8 @@ def test_what_is_escaped_in_a_url_stays_escaped_over_hops(escape: str) -> None:
 
 
 def test_credentials_do_not_cross_to_another_origin() -> None:
-    sent = {"Authorization": "Bearer x", "cookie": "a=1", "If-None-Match": '"1"'}
+    secrets = {"Authorization": "Bearer x", "cookie": "a=1", "X-Api-Key": "sesame"}
+    sent = {**secrets, "If-None-Match": '"1"'}
 
     async def run() -> tuple[Peer, Peer]:
         async with peer(answer()) as other, Client(LOOPBACK) as client:
@@ -383,7 +384,8 @@ def test_credentials_do_not_cross_to_another_origin() -> None:
     seen = [
         [header(request, name) for name in sent] for request in (*there.requests, *other.requests)
     ]
-    assert seen == [["Bearer x", "a=1", '"1"'], ["Bearer x", "a=1", '"1"'], [None, None, '"1"']]
+    whole = ["Bearer x", "a=1", "sesame", '"1"']
+    assert seen == [whole, whole, [None, None, None, '"1"']]
 
 
 # Bodies.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
+from tests import waiting
 from worker.http.network import _MOST_UNFINISHED, Network
 from worker.settings import HttpSettings
 
@@ -58,6 +59,29 @@ def test_the_error_of_a_straggler_is_logged(network: Network) -> None:
     with capture_logs() as logged:
         network.run(batch())
         network.finish(30)
+    assert [line["event"] for line in logged] == ["a batch ended with an error"]
+
+
+def test_nor_does_it_wait_for_another_straggler(network: Network) -> None:
+    let_go, ended = threading.Event(), threading.Event()
+
+    async def late() -> None:
+        await asyncio.to_thread(let_go.wait, 30)
+        ended.set()
+        raise ValueError("too late for the caller")
+
+    async def quick() -> None:
+        await asyncio.sleep(0)
+
+    def told() -> bool:
+        network.run(quick())
+        return bool(logged)
+
+    network.run(late())
+    let_go.set()
+    assert ended.wait(30)
+    with capture_logs() as logged:
+        waiting.until(told, "the error is told")
     assert [line["event"] for line in logged] == ["a batch ended with an error"]
 
 

@@ -89,7 +89,8 @@ class TestFromTheFeed:
 
     def test_when_the_page_gives_nothing(self, settings: Settings) -> None:
         outcome = process(source([SHELL]), settings)
-        assert (outcome.reason, outcome.detail) == (Reason.NO_TEXT, Reason.NO_TEXT.text)
+        assert outcome.reason is Reason.NEEDS_JAVASCRIPT
+        assert "enable JavaScript" in outcome.detail
         assert outcome.article.text == (
             "Jembatan lama dibuka lagi pada Selasa pagi.\n\nWarga senang & menari."
         )

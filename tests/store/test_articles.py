@@ -30,7 +30,7 @@ WEATHER = CleanArticle(
 
 
 def fetched(article_id: int, **values: Any) -> FetchOutcome:
-    made: dict[str, Any] = {"result": "fetched", "due_at": NOON, "page": PAGE}
+    made: dict[str, Any] = {"result": "fetched", "due_at": NOON, "pages": (PAGE,)}
     return FetchOutcome(article_id, **made | values)
 
 
@@ -73,7 +73,7 @@ class TestSaveFetched:
         change(engine, Article, stage="fetch")
         newer = replace(PAGE, body=b"newer", fetched_at=NOON + HOUR)
         later = claimed(engine, "fetch", NOON + HOUR)
-        articles.save_fetched(engine, later, [fetched(article_id, page=newer)])
+        articles.save_fetched(engine, later, [fetched(article_id, pages=(newer,))])
         assert zstandard.ZstdDecompressor().decompress(row(engine, PageRow)["body"]) == b"newer"
 
     def test_a_retry_keeps_count_and_is_no_degradation(self, engine: Engine) -> None:
@@ -82,7 +82,7 @@ class TestSaveFetched:
             article_id,
             result="retry",
             due_at=NOON + HOUR,
-            page=None,
+            pages=(),
             status=503,
             reason=Reason.SERVER_ERROR,
             detail="503 Service Unavailable",
@@ -113,7 +113,7 @@ class TestSaveFetched:
         article_id = add_article(engine, "fetch", feed_id=feed_id)
         articles.save_fetched(engine, claimed(engine, "fetch"), [fetched(article_id)])
         change(engine, Article, stage="fetch")  # its entry changed; now the page is gone
-        gone = fetched(article_id, result="degraded", page=None, reason=Reason.GONE, detail="410")
+        gone = fetched(article_id, result="degraded", pages=(), reason=Reason.GONE, detail="410")
         articles.save_fetched(engine, claimed(engine, "fetch"), [gone])
 
         article = row(engine, Article)
@@ -137,8 +137,8 @@ class TestSaveFetched:
 class TestSources:
     def test_each_article_comes_with_its_pages(self, engine: Engine) -> None:
         ids = [add_article(engine, "fetch") for _ in range(3)]
-        outcomes = [fetched(i, page=replace(PAGE, body=str(i).encode())) for i in ids[:2]]
-        outcomes.append(fetched(ids[2], page=None, result="degraded", reason=Reason.NOT_FOUND))
+        outcomes = [fetched(i, pages=(replace(PAGE, body=str(i).encode()),)) for i in ids[:2]]
+        outcomes.append(fetched(ids[2], pages=(), result="degraded", reason=Reason.NOT_FOUND))
         articles.save_fetched(engine, claimed(engine, "fetch"), outcomes)
 
         found = articles.sources(engine, claimed(engine, "process"))

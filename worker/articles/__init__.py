@@ -1,27 +1,37 @@
 """Articles: from an entry to the article's clean text."""
 
+from worker.articles.assemble import assemble, join
+from worker.articles.elsewhere import elsewhere
 from worker.articles.extract import CleanArticle, ExtractionError, extract
 from worker.articles.fetch import (
     Article,
     FetchOutcome,
-    Page,
+    completed,
     crashed,
     decide,
     forbidden,
     put_off,
     request,
 )
+from worker.articles.page import Page
+from worker.articles.pages import Gathered, gather
 
 __all__ = [
     "Article",
     "CleanArticle",
     "ExtractionError",
     "FetchOutcome",
+    "Gathered",
     "Page",
+    "assemble",
+    "completed",
     "crashed",
     "decide",
+    "elsewhere",
     "extract",
     "forbidden",
+    "gather",
+    "join",
     "put_off",
     "request",
 ]

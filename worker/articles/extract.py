@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from w3lib.encoding import html_body_declared_encoding, resolve_encoding
 
-from worker.articles.fetch import Page
+from worker.articles.page import Page
 from worker.reasons import Reason
 
 if TYPE_CHECKING:

@@ -1,9 +1,13 @@
 """Fetch an article's page: one GET, and one pure decision about what came back."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from worker.articles import blocked
+from worker.articles.page import Page
+from worker.articles.pages import Gathered
 from worker.feeds.schedule import cool_down
 from worker.http import Client, Response
 from worker.http.robots import Robots
@@ -17,6 +21,13 @@ _PATIENCE_OF_SILENT = timedelta(days=1)  # nobody waits for those
 _WAITS = 4  # as long as patience reaches, one after the other, until it is at its end
 # The page would fail likewise, and that no other try will cure.
 _HOPELESS = frozenset({Reason.INVALID_URL, Reason.ADDRESS_DENIED})
+
+
+_MARKS = {
+    b"%PDF-": "PDF", b"\x89PNG": "an image", b"\xff\xd8\xff": "an image", b"GIF8": "an image",
+    b"PK\x03\x04": "an archive", b"\x1f\x8b": "an archive",
+}  # fmt: skip
+_MOST_SPACE = 1_024  # bytes, before anything begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +45,17 @@ class Article:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page as it came: body in bytes, `charset` as the response's header named it."""
-
-    url: str
-    body: bytes
-    charset: str | None
-    fetched_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class FetchOutcome:
-    """What a fetch came to: a page, another try at `due_at`, or what the feed said instead.
+    """What a fetch came to: pages, another try at `due_at`, or what the feed said instead.
 
-    `cool_down` is for how long the page's whole host wants to be left alone.
+    Of `pages` that are not all parts of the article `reason` is INCOMPLETE. `cool_down` is for how
+    long the page's whole host wants to be left alone.
     """
 
     article_id: int
     result: Literal["fetched", "retry", "degraded"]
     due_at: datetime
-    page: Page | None = None
+    pages: tuple[Page, ...] = ()
     status: int | None = None
     reason: Reason | None = None
     detail: str = ""
@@ -94,9 +96,9 @@ def forbidden(
     return _failed(article, None, reason, detail, file.until - now, now, settings)
 
 
-async def request(client: Client, url: str) -> Response:
-    """Ask for the page at `url`."""
-    return await client.get(url, headers={"Accept": _ACCEPT})
+async def request(client: Client, url: str, *, most_seconds: float | None = None) -> Response:
+    """Ask for the page at `url`, for `most_seconds` at most."""
+    return await client.get(url, headers={"Accept": _ACCEPT}, timeout_seconds=most_seconds)
 
 
 def decide(
@@ -109,8 +111,18 @@ def decide(
         return _answered_badly(article, response, response.error, now, settings)
     if response.content_type not in _HTML:
         return _degraded(article, response.status, Reason.NOT_HTML, response.content_type, now)
+    if kind := _sniffed(response.body):
+        detail = f"{kind}, sent as {response.content_type or 'nothing in particular'}"
+        return _degraded(article, response.status, Reason.NOT_HTML, detail, now)
     page = Page(response.final_url, response.body, response.charset, now)
-    return FetchOutcome(article.id, "fetched", now, page, response.status)
+    return FetchOutcome(article.id, "fetched", now, (page,), response.status)
+
+
+def completed(outcome: FetchOutcome, gathered: Gathered) -> FetchOutcome:
+    """The outcome of a fetch whose article was gathered from where its first page led."""
+    if not gathered.missing:
+        return replace(outcome, pages=gathered.pages)
+    return replace(outcome, pages=gathered.pages, reason=Reason.INCOMPLETE, detail=gathered.missing)
 
 
 def crashed(article: Article, now: datetime) -> FetchOutcome:
@@ -118,10 +130,28 @@ def crashed(article: Article, now: datetime) -> FetchOutcome:
     return _degraded(article, None, Reason.CRASHED, "", now)
 
 
+def _sniffed(body: bytes) -> str:
+    """What a body is that is no HTML, whatever it was sent as; empty when it may be HTML."""
+    start = body[:_MOST_SPACE].lstrip()
+    for mark, kind in _MARKS.items():
+        if start.startswith(mark):
+            return kind
+    if not start.startswith((b"{", b"[")):
+        return ""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    return "JSON"
+
+
 def _answered_badly(
     article: Article, response: Response, reason: Reason, now: datetime, settings: FetchSettings
 ) -> FetchOutcome:
-    if response.permanent:
+    found = blocked.judge_answer(response.status, response.body)
+    if found:
+        outcome = _degraded(article, response.status, found.reason, found.detail, now)
+    elif response.permanent:
         outcome = _degraded(article, response.status, reason, response.detail, now)
     else:
         asked = response.retry_after(now) or timedelta()

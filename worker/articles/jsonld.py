@@ -6,7 +6,7 @@ context is expanded and none is fetched (JSON-LD 1.1 §5.1 would have it).
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from html import unescape
 from typing import Any
 
@@ -15,12 +15,24 @@ from worker.articles import plain
 Node = dict[str, Any]
 
 _LARGEST = 2_000_000  # characters of one script
+_MENDED = 300_000  # characters of a page's broken scripts that are gone over one by one
 _NODES = 5_000
 _OBJECTS = 50  # of one script, one after another
 _DECODER = json.JSONDecoder(strict=False)  # raw line breaks in strings
 
 # Below these a page lists other articles.
-_LISTS = frozenset({"itemListElement", "hasPart", "relatedLink", "mentions", "citation", "comment"})
+_LISTS = frozenset(
+    {
+        "itemListElement",
+        "hasPart",
+        "relatedLink",
+        "mentions",
+        "citation",
+        "comment",
+        "review",
+        "reviews",
+    }
+)
 
 
 def nodes(scripts: Iterable[str]) -> list[Node]:
@@ -28,10 +40,14 @@ def nodes(scripts: Iterable[str]) -> list[Node]:
     outer before inner; without those that stand in lists of other articles.
     """
     found: list[Node] = []
+    left = _MENDED
     for script in scripts:
-        if len(script) <= _LARGEST:
-            for value in _values(script):
-                _collect(value, found)
+        bare = _bare(script) if len(script) <= _LARGEST else ""
+        values = _valid(bare)
+        if values is None and len(bare) <= left:
+            left -= len(bare)
+            values = _objects(_mended(bare))[1]
+        _collect(values, found)
     return found
 
 
@@ -70,10 +86,11 @@ def values(value: Any) -> list[Any]:
 def text(value: Any, longest: int = 1_000) -> str:
     """The first text among the property's values, as one line; an object's is its name."""
     for one in values(value):
-        if isinstance(one, dict):
-            one = one.get("name") or one.get("url") or one.get("@id")
-            one = one[0] if isinstance(one, list) and one else one
-        if found := plain.line(one, longest):
+        named = (
+            (one.get("name") or one.get("url") or one.get("@id")) if isinstance(one, dict) else one
+        )
+        named = named[0] if isinstance(named, list) and named else named
+        if found := plain.line(named, longest):
             return found
     return ""
 
@@ -95,20 +112,15 @@ def _collect(value: Any, found: list[Node]) -> None:
             )
 
 
-def _values(script: str) -> Iterator[Any]:
-    """The JSON values of a script, one after another."""
-    script = _bare(script)
-    if not script:
-        return
+def _valid(script: str) -> list[Any] | None:
+    """The JSON values of a script, one after another; None when they are broken."""
     try:
-        yield json.loads(script, strict=False)
+        return [json.loads(script, strict=False)] if script else []
     except RecursionError:
-        return
+        return []
     except ValueError:
         whole, found = _objects(script)
-        if not whole:
-            whole, found = _objects(_mended(script))
-        yield from found
+        return found if whole else None
 
 
 def _bare(script: str) -> str:

@@ -7,7 +7,7 @@ a zone were written at all, the zone of the site where none was, and "2 jam yang
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,10 +21,14 @@ _AHEAD = timedelta(days=1)  # clocks and zones are wrong by hours, not by days
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A moment; when `exact` is false only its day was written, and it is that day's midnight."""
+    """A moment; when `exact` is false only its day was written, and it is that day's midnight.
+
+    `zoned` says whether its zone was written; it is the site's otherwise.
+    """
 
     at: datetime
     exact: bool
+    zoned: bool
 
 
 def read(
@@ -39,8 +43,12 @@ def read(
     if len(text) < 6 or len(text) > _LONGEST:
         return None
     try:
-        stamp = _iso8601(text, zone or UTC) or _relative(text, now)
-        stamp = stamp or _written(text, zone or UTC, language)
+        stamp = (
+            _iso8601(text, zone or UTC)
+            or _figures(text, zone or UTC)
+            or _relative(text, zone or UTC, now)
+            or _written(text, zone or UTC, language)
+        )
     except (ValueError, OverflowError):
         return None
     if not stamp or stamp.at.year not in _YEARS or (now and stamp.at > now + _AHEAD):
@@ -88,11 +96,24 @@ def _iso8601(text: str, zone: tzinfo) -> Stamp | None:
         return None
     at = datetime.fromisoformat(f"{match[1]}T{match[2] or '00:00'}{(match[3] or '').upper()}")
     exact = bool(match[2]) and at.time() != time()
-    return _stamp(at if at.tzinfo else at.replace(tzinfo=zone), exact)
+    return _stamp(at, zone, exact)
 
 
-def _stamp(at: datetime, exact: bool) -> Stamp:
-    return Stamp(at.replace(second=0, microsecond=0), exact)
+_FIGURES = re.compile(r"(20\d\d)(\d\d)(\d\d)(?:T?(\d\d)(\d\d)(?:\d\d)?)?", re.ASCII)
+
+
+def _figures(text: str, zone: tzinfo) -> Stamp | None:
+    match = _FIGURES.fullmatch(text)
+    if not match:
+        return None
+    year, month, day, hour, minute = (int(one or 0) for one in match.groups())
+    return Stamp(datetime(year, month, day, hour, minute, tzinfo=zone), bool(match[4]), zoned=False)
+
+
+def _stamp(at: datetime, zone: tzinfo, exact: bool) -> Stamp:
+    zoned = at.tzinfo is not None
+    at = at.replace(second=0, microsecond=0)
+    return Stamp(at if zoned else at.replace(tzinfo=zone), exact, zoned)
 
 
 _UNITS = {
@@ -109,50 +130,58 @@ _RELATIVE = re.compile(
 )
 
 
-def _relative(text: str, now: datetime | None) -> Stamp | None:
+def _relative(text: str, zone: tzinfo, now: datetime | None) -> Stamp | None:
     match = _RELATIVE.fullmatch(text) if now else None
     seconds = _SECONDS.get(match[2].lower()) if match else None
     if not (now and match and seconds) or match[0] == f"{match[1]} {match[2]}":
         return None
-    at = now - timedelta(seconds=int(match[1]) * seconds)
+    at = (now - timedelta(seconds=int(match[1]) * seconds)).astimezone(zone)
     if seconds < 86400:
-        return _stamp(at, exact=True)
-    return Stamp(datetime.combine(at.date(), time(), at.tzinfo), exact=False)
+        return _stamp(at, zone, exact=True)
+    return Stamp(datetime.combine(at.date(), time(), zone), exact=False, zoned=True)
 
 
 def _written(text: str, zone: tzinfo, language: str | None) -> Stamp | None:
     """A date in words or figures, or an epoch.
 
-    The reader answers in UTC whatever was written; what the text left open shows in how the answer
-    moves with what is put behind it: a zone written earlier wins over one put behind, as does a
-    time.
+    The reader answers in UTC whatever was written. What the text left open shows in how the answer
+    moves with what is put behind it, since a time and a zone that stand earlier win.
     """
     if text.isdigit():
         at = dates.read(text)
-        return _stamp(at.astimezone(zone), exact=True) if at else None
+        return _stamp(at.astimezone(zone), zone, exact=True) if at else None
+    text = _first(text)
     as_utc = dates.read(f"{text} utc", language)
     if not as_utc:
         return None
     if dates.read(f"{text} 13:17 utc", language) != as_utc:
         midnight = dates.read(f"{text} 00:00 utc", language) or as_utc
-        return Stamp(datetime.combine(midnight.date(), time(), zone), exact=False)
+        return _stamp(midnight.replace(tzinfo=None), zone, exact=False)
     if dates.read(f"{text} jst", language) == as_utc:
-        return _stamp(_in_its_zone(text, as_utc, language), exact=True)
-    return _stamp(as_utc.replace(tzinfo=zone), exact=as_utc.time() != time())
+        return _stamp(_in_its_zone(text, as_utc), zone, exact=True)
+    return _stamp(as_utc.replace(tzinfo=None), zone, exact=as_utc.time() != time())
 
 
-def _in_its_zone(text: str, at: datetime, language: str | None) -> datetime:
-    for name, hours in (("wib", 7), ("wita", 8), ("wit", 9)):
-        if re.search(rf"\b{name}\b", text, re.IGNORECASE):
-            return at.astimezone(_zone_of_hours(hours))
-    return at
+_NUMERIC = re.compile(r"(?<!\d)\d{1,2}[./-]\d{1,2}[./-]\d{4}(?!\d)")
 
 
-@cache
-def _zone_of_hours(hours: int) -> tzinfo:
-    from datetime import timezone
+def _first(text: str) -> str:
+    """`text` up to a second date, whose figures would pass for a time."""
+    starts = [match.start() for match in _NUMERIC.finditer(text)]
+    return text[: starts[1]] if len(starts) > 1 else text
 
-    return timezone(timedelta(hours=hours))
+
+_INDONESIAN = {"wib": 7, "wita": 8, "wit": 9}
+_ZONE = re.compile(r"\b(?:wib|wita|wit)\b", re.IGNORECASE)
+
+
+def _in_its_zone(text: str, at: datetime) -> datetime:
+    """`at` in the zone that an Indonesian text names; others stay in UTC."""
+    match = _ZONE.search(text)
+    if not match:
+        return at
+    name = match[0].upper()
+    return at.astimezone(timezone(timedelta(hours=_INDONESIAN[name.lower()]), name))
 
 
 @cache

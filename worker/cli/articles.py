@@ -1,14 +1,19 @@
 """`kabar articles`: what came of each entry."""
 
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import typer
+from sqlalchemy import Engine
 
+from worker import settings as configuration
+from worker.cli import cleaning
 from worker.cli.lookup import found
 from worker.cli.output import (
     MOST,
+    CommandError,
     Json,
     clean,
     open_store,
@@ -24,6 +29,9 @@ app = typer.Typer(help="The articles, and what happened to each.", no_args_is_he
 
 INTERNAL = ("lease_token", "lease_until", "url_key", "canonical_key", "content_hash", "feed_entry")
 Stage = Literal["fetch", "process", "translate", "publish", "done", "failed"]
+_LONG = frozenset({"text", "paragraphs"})
+_AGE = re.compile(r"([0-9]{1,4})([dhm])")
+_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 _Article = Annotated[str, typer.Argument(metavar="ID|URL", help="The article's number or URL.")]
 
 
@@ -83,6 +91,66 @@ def explain(article: _Article, as_json: Json = False) -> None:
     typer.echo(f"  {_now(row)}")
 
 
+@app.command("clean")
+def clean_(
+    source: Annotated[str, typer.Argument(metavar="URL|FILE", help="A page; - reads it.")],
+    url: Annotated[
+        str | None, typer.Option(help="Where the file's page stands: links are relative to that.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch an article with all its parts, clean it and show what is left; nothing is stored."""
+    article = cleaning.clean(cleaning.pages_of(source, url, configuration.load()))
+    document = cleaning.document(article)
+    if as_json:
+        print_json(document)
+        return
+    print_fields({name: _line(document[name]) for name in document if name not in _LONG})
+    typer.echo(f"\n{clean(article.text)}")
+
+
+@app.command()
+def reprocess(
+    some: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID|URL]...", help="Only these articles.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Those fetched in the last 2d, 12h or 30m.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Clean done articles again from their stored pages, without fetching or alerting."""
+    if not some and since is None:
+        raise CommandError("which articles? name some, or give --since 2d")
+    age = _age(since) if since is not None else None
+    with open_store() as engine:
+        ids = [_found(engine, one)["id"] for one in some or ()]
+        again = articles.reprocess(engine, since=age, ids=ids if some else None)
+    if as_json:
+        print_json({"articles": again, "skipped": sorted({*ids} - {*again})})
+        return
+    typer.echo(f"{len(again)} {'article' if len(again) == 1 else 'articles'} will be cleaned again")
+    for left in sorted({*ids} - {*again}):
+        typer.echo(f"article {left} is left as it is: not done yet, or none of its pages is kept")
+
+
+def _age(text: str) -> timedelta:
+    found = _AGE.fullmatch(text.strip())
+    if not found:
+        raise CommandError(f"--since {text}: 2d, 12h or 30m was expected")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _line(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return when(value)
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return "  ".join(str(one) for one in value.values() if one)
+    return value
+
+
 def history_line(line: Mapping[str, Any]) -> str:
     """One step of an article's way, for people."""
     tries = f" at try {line['attempts']}" if line["attempts"] > 1 else ""
@@ -109,7 +177,11 @@ def _now(row: Mapping[str, Any]) -> str:
 
 def _find(article: str) -> dict[str, Any]:
     with open_store() as engine:
-        row = articles.find(engine, article)
-        return found(
-            row, "article", article, lambda: articles.newest_urls(engine), "kabar articles list"
-        )
+        return _found(engine, article)
+
+
+def _found(engine: Engine, article: str) -> dict[str, Any]:
+    row = articles.find(engine, article)
+    return found(
+        row, "article", article, lambda: articles.newest_urls(engine), "kabar articles list"
+    )

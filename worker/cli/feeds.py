@@ -29,7 +29,7 @@ from worker.cli.polling import Polled
 from worker.errors import KabarError
 from worker.feeds import declared, opml, options
 from worker.feeds.declared import Declared
-from worker.feeds.discover import Found, discover, is_same_site
+from worker.feeds.discover import Found, discover
 from worker.feeds.websub import Subscription
 from worker.http import Client, redacted
 from worker.settings import Settings
@@ -227,9 +227,9 @@ def _discover(settings: Settings, wanted: Declared, *, every: bool) -> tuple[Fou
 
 def _refuse_to_tell_others(wanted: Declared, chosen: Iterable[Found]) -> None:
     """What may be secret was meant for the site that was named."""
-    is_secret = any(key.startswith(("headers", "cookie", "username")) for key in wanted.options)
+    is_secret = options.are_secret(wanted.options)
     for feed in chosen:
-        if is_secret and not is_same_site(wanted.url, feed.url):
+        if is_secret and not options.is_same_site(wanted.url, feed.url):
             raise CommandError(
                 f"the feed is on another site, {redacted(feed.url)}: add it by that URL, with what "
                 "may be sent there"
@@ -292,10 +292,12 @@ def show(feed: _Feed, as_json: Json = False) -> None:
     with open_store() as engine:
         row = _find(engine, feed)
         subscription = subscriptions.known(engine, [row["id"]]).get(row["id"])
+        until = polling.resting_until(engine, row["url"])
     if as_json:
-        print_json(_document(row) | {"subscription": _subscription(subscription)})
+        more = {"subscription": _subscription(subscription), "host_resting_until": until}
+        print_json(_document(row) | more)
         return
-    print_fields(_fields(row, subscription))
+    print_fields(_fields(row, subscription) | {"host": _host(until)})
     if row["schedule"] and _next_poll(row):
         typer.echo("\nthe next poll follows from:")
         print_table(
@@ -311,6 +313,19 @@ def show(feed: _Feed, as_json: Json = False) -> None:
             dict.fromkeys(("", "what", "gives", "why")),
             empty="",
         )
+        if _next_poll(row) != datetime.fromisoformat(row["schedule"][-1]["at"]):
+            typer.echo(f"\nsince then {_rescheduled(row)}")
+
+
+def _rescheduled(row: Mapping[str, Any]) -> str:
+    """Why the next poll is not when the last one has left it."""
+    if row["due_at"] > datetime.fromisoformat(row["schedule"][-1]["at"]):
+        return "it was put off: its host was busy or wants to be left alone, or time ran out"
+    return "it was brought forward: it was resumed, or another feed has moved to its URL"
+
+
+def _host(until: datetime | None) -> str | None:
+    return f"wants to be left alone until {when(until)}" if until else None
 
 
 def _fields(row: Mapping[str, Any], subscription: Subscription | None) -> dict[str, Any]:

@@ -67,12 +67,18 @@ def take_in(engine: Engine, settings: Settings, feed_id: int, response: Response
 
 def refuse_resting(engine: Engine, url: str) -> None:
     """Raise `CommandError` when the host of `url` asked to be left alone for now."""
+    if until := resting_until(engine, url):
+        raise CommandError(f"{host_of(url)} asked to be left alone until {when(until)}")
+
+
+def resting_until(engine: Engine, url: str) -> datetime | None:
+    """Until when the host of `url` wants to be left alone; None when it does not."""
     host = host_of(url)
     with reading(engine) as connection:
         now = read_now(connection)
     known = hosts.known(engine, {host}).get(host)
-    if known and known.cool_down_until and known.cool_down_until > now:
-        raise CommandError(f"{host} asked to be left alone until {when(known.cool_down_until)}")
+    until = known.cool_down_until if known else None
+    return until if until and until > now else None
 
 
 def _poll(
@@ -101,9 +107,8 @@ async def _work(
         if response is None:
             response = await room.request(client, feed, most_seconds=claim.work_seconds)
             now += timedelta(seconds=response.elapsed_seconds)
-        children = await room.request_children(
-            client, feed, response, most_seconds=claim.work_seconds
-        )
+        left = max(claim.work_seconds - response.elapsed_seconds, 1)
+        children = await room.request_children(client, feed, response, most_seconds=left)
         outcome = room.decide(feed, response, now, settings.poll, children)
         new = polls.save(engine, claim, [outcome]).articles
         request = websub.plan(outcome.hub, subscription, now, settings.websub)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import dropwhile
 from typing import Any
-from urllib.parse import SplitResult, urldefrag, urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from lxml import etree
 from w3lib.encoding import html_to_unicode
@@ -16,6 +16,7 @@ from worker.errors import KabarError
 from worker.feeds import options
 from worker.feeds.declared import check_url
 from worker.feeds.opml import web_url
+from worker.feeds.options import is_same_site
 from worker.feeds.parse import FeedError, parse
 from worker.http import Client, Response, redacted
 from worker.http.politeness import host_of
@@ -105,18 +106,6 @@ async def discover(
     if found := await search.among(usual, every=False):
         return found[:1]
     raise KabarError(f"{redacted(url)}: no feed was found there ({search.account()})")
-
-
-def is_same_site(url: str, other: str) -> bool:
-    """Whether what is meant for `url` may be sent to `other`: the same host, nothing less safe."""
-    a, b = urlsplit(url), urlsplit(other)
-    if (a.scheme, b.scheme) == ("https", "http"):
-        return False
-    return a.hostname == b.hostname and (_port(a) == _port(b) or (_port(a), _port(b)) == (80, 443))
-
-
-def _port(parts: SplitResult) -> int | None:
-    return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 class _Search:

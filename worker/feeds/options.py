@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from worker.errors import KabarError
 from worker.http import redacted
+from worker.http.target import InvalidURLError, parse_proxy
 
 HIDDEN = "(hidden)"
 
@@ -102,6 +103,23 @@ def shown(options: Mapping[str, Any]) -> dict[str, Any]:
     return hidden
 
 
+def are_secret(options: Mapping[str, Any]) -> bool:
+    """Whether a request with these options carries what only the feed's own site is to see."""
+    return any(key.startswith(("headers", "cookie", "username")) for key in options)
+
+
+def is_same_site(url: str, other: str) -> bool:
+    """Whether what is meant for `url` may be sent to `other`: the same host, nothing less safe."""
+    a, b = urlsplit(url), urlsplit(other)
+    if (a.scheme, b.scheme) == ("https", "http"):
+        return False
+    return a.hostname == b.hostname and (_port(a) == _port(b) or (_port(a), _port(b)) == (80, 443))
+
+
+def _port(parts: SplitResult) -> int | None:
+    return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
 def _check_text(key: str, value: Any) -> None:
     if not isinstance(value, str) or not _VALUE.fullmatch(value):
         raise KabarError(f"{key}: a line of text was expected")
@@ -124,12 +142,9 @@ def _check_variable(key: str, value: Any) -> None:
 def _check_proxy(key: str, value: Any) -> None:
     _check_text(key, value)
     try:
-        parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise KabarError(f"{key}: a URL of the form http://host:port was expected")
+        parse_proxy(value)
+    except InvalidURLError:
+        raise KabarError(f"{key}: a URL of the form http://host:port was expected") from None
 
 
 def _check_headers(key: str, value: Any, check_value: Callable[[str, Any], None]) -> None:

@@ -1,5 +1,6 @@
 """Poll a feed: one conditional GET, and one pure decision about what came back."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +151,8 @@ async def request_children(
 ) -> tuple[Response, ...]:
     """Ask for the newest sitemaps of the index that came, if it is one: `decide` takes them.
 
-    Those on other hosts are left out: our turn at the feed's host is no turn there.
+    Those on other hosts are left out: our turn at the feed's host is no turn there. What has not
+    come within `most_seconds` in all has timed out.
     """
     if not response.ok or not _SITEMAP_INDEX.search(response.body[:2_048]):
         return ()
@@ -160,7 +162,15 @@ async def request_children(
         return ()
     host = urlsplit(response.final_url).netloc
     near = [url for url in listed if urlsplit(url).netloc == host][:_MOST_CHILDREN]
-    return tuple([await _get(client, feed, url, {}, most_seconds) for url in near])
+    came: list[Response] = []
+    try:
+        async with asyncio.timeout(most_seconds):
+            for url in near:
+                came += [await _get(client, feed, url, {}, most_seconds)]
+    except TimeoutError:
+        late = near[len(came)]
+        came.append(Response(late, late, failure=Reason.TIMEOUT, detail=Reason.TIMEOUT.text))
+    return tuple(came)
 
 
 async def _get(
@@ -392,6 +402,8 @@ def _move(feed: Feed, response: Response, now: datetime) -> Move | None:
     to = response.moved_to
     if to is None or "@" in urlsplit(feed.url).netloc:  # else the userinfo would be lost
         return None
+    if options.are_secret(feed.options) and not options.is_same_site(feed.url, to):
+        return None  # what was meant for this site would be sent to another one
     try:
         declared.check_url(to)
     except KabarError:  # too long to be kept

@@ -165,7 +165,7 @@ def answered(request: Request, response: Response, now: datetime) -> Answer | Re
         False,
         response.status,
         response.error or Reason.UNEXPECTED_STATUS,
-        _detail(response),
+        _detail(request, response),
         _cool_down(response, now),
     )
 
@@ -270,9 +270,11 @@ def _cool_down(response: Response, now: datetime) -> timedelta | None:
     return min(asked, _LONGEST_COOL_DOWN) if asked else None
 
 
-def _detail(response: Response) -> str:
-    """The hub's own words, where it has some: they are meant for us."""
+def _detail(request: Request, response: Response) -> str:
+    """The hub's own words, where it has some: they are meant for us. Some quote what they got."""
     said = " ".join(response.body.decode("utf-8", "replace").split())
+    for secret in (request.token, request.secret):
+        said = said.replace(secret, "(hidden)")
     return f"{response.detail}: {said}"[:_LONGEST_DETAIL] if said else response.detail
 
 

@@ -29,7 +29,13 @@ from worker.settings import HttpSettings
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NOTHING_CAME: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_FOR_ONE_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization"})
+# All others may hold a secret: what a feed's user has named goes to the feed's own origin alone.
+_FOR_ANY_ORIGIN = frozenset(
+    {
+        *("accept", "accept-language", "user-agent"),
+        *("if-none-match", "if-modified-since"),
+    }
+)
 _GETS_AT_ONCE = 6  # of one host; what browsers hold to
 _KEPT_SECONDS = 10.0  # an idle connection; aiohttp looks as often, so that it may be twice that
 _RECEIVER_KEPT_SECONDS = 4.0  # Node closes after 5; a POST that crosses with that is lost
@@ -410,7 +416,7 @@ def _merged(*several: Mapping[str, str]) -> CIMultiDict[str]:
 
 
 def _for_any_origin(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() not in _FOR_ONE_ORIGIN}
+    return {name: value for name, value in headers.items() if name.lower() in _FOR_ANY_ORIGIN}
 
 
 def _storable(response: aiohttp.ClientResponse) -> CIMultiDictProxy[str]:

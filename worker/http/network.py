@@ -48,13 +48,14 @@ class Network:
         """
         future = asyncio.run_coroutine_threadsafe(self._track(batch), self._loop)
         self._unfinished.add(future)
-        if wait([future], self._patience).done or not self._is_alive():
+        is_mine = bool(wait([future], self._patience).done) or not self._is_alive()
+        if is_mine:
             self._unfinished.discard(future)
-            future.result()
-            return
         while len(self._unfinished) >= _MOST_UNFINISHED:
             self._settle(wait(self._unfinished, return_when=FIRST_COMPLETED).done)
-        self._settle({future for future in self._unfinished if future.done()})
+        self._settle({each for each in self._unfinished if each.done()})
+        if is_mine:
+            future.result()
 
     def call(self, work: Coroutine[Any, Any, Result]) -> Result:
         """What `work`, which does not take long, returns or raises; for any thread but the loop's.

@@ -13,6 +13,7 @@
 
 local prefix, now = ARGV[1], tonumber(ARGV[2])
 local longest_queue, lateness = tonumber(ARGV[3]), tonumber(ARGV[4])
+local grace = 5
 local asks = cjson.decode(ARGV[5])
 local call = redis.call
 if not now then
@@ -100,6 +101,7 @@ local function answer(ask)
     local is_full = host.in_flight >= ask.at_once
     local is_turn = rank == 0
         or is_queued and (tonumber(call('ZSCORE', lane.due, ask.who)) or now) <= now
+        or now >= opens + grace  -- those before do not come
     if is_turn and not is_full and now >= opens then
         admit(ask)
         return -1

@@ -31,7 +31,7 @@ from worker.settings import PolitenessSettings
 
 _KEY_PREFIX = KEY_PREFIX + "host:"
 _LONGEST_QUEUE = 900.0  # seconds; beyond it there are no places, only another try
-_LATENESS = 60.0  # seconds for which the place of one that does not come is kept
+_LATENESS = 900.0  # seconds for which the place of one that does not come is kept: work may lag
 _OF_NO_HOST = "-"
 _ADMITTED, _WITHOUT_PLACE = -1, -2
 

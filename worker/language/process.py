@@ -10,7 +10,7 @@ from typing import Literal
 import lxml.html
 from lxml.etree import ParserError, strip_elements
 
-from worker.articles import CleanArticle, ExtractionError, Page, extract
+from worker.articles import CleanArticle, ExtractionError, Page, assemble, extract
 from worker.language.identify import identify, primary
 from worker.language.summarize import Summary, summarize
 from worker.reasons import Reason
@@ -53,7 +53,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ProcessOutcome:
-    """A readable article. `reason` says why it was made from the feed's text, if it was."""
+    """A readable article. `reason` says why it was made from the feed's text, if it was;
+    `page_url` is where its page was fetched from in the end.
+    """
 
     article_id: int
     next_stage: Literal["translate", "publish"]
@@ -63,6 +65,7 @@ class ProcessOutcome:
     summary: Summary | None
     reason: Reason | None = None
     detail: str = ""
+    page_url: str | None = None
 
 
 def load() -> None:
@@ -77,7 +80,7 @@ def process(source: Source, settings: Settings) -> ProcessOutcome:
     if not source.pages:
         return _outcome(source, _from_feed(source), settings)
     try:
-        return _outcome(source, extract(source.pages[0]), settings)
+        return _outcome(source, assemble(source.pages), settings)
     except ExtractionError as error:
         return _outcome(source, _from_feed(source), settings, error.reason, error.detail)
 
@@ -131,6 +134,7 @@ def _outcome(
         summary=summarize(article.text, language, settings.process),
         reason=reason,
         detail=detail,
+        page_url=source.pages[0].url if source.pages else None,
     )
 
 

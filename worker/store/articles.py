@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, bindparam, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Table, Update, bindparam, select, update
 
 from worker.articles import Article, FetchOutcome, Page
 from worker.feeds import Entry, Feed
@@ -19,7 +19,7 @@ from worker.store import hosts, models, pages, tallies
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import read_now, reading, writing
-from worker.stories import content_hash, is_home, same_site, url_key
+from worker.stories import content_hash, is_home, same_site, unwrapped, url_key
 
 _ARTICLES: Table = models.Base.metadata.tables[models.Article.__tablename__]
 _ENDED = ("done", "failed")
@@ -137,7 +137,7 @@ def sources(engine: Engine, claim: Claim) -> list[Source]:
             url=row["url"],
             published_at=row["published_at"],
             feed=_feed_text(row["feed_entry"], feeds.get(row["feed_id"])),
-            pages=() if _is_degraded(row, "fetch") else found.get(row["id"], ()),
+            pages=() if _has_no_pages(row) else found.get(row["id"], ()),
         )
         for row in claim.rows
     ]
@@ -156,6 +156,59 @@ def to_translate(row: RowMapping) -> Texts:
 def save_translated(engine: Engine, claim: Claim, outcomes: Iterable[TranslateOutcome]) -> None:
     """Execute translate outcomes in one transaction."""
     _execute(engine, claim, [_translated(outcome) for outcome in outcomes])
+
+
+def reprocess(
+    engine: Engine, *, since: timedelta | None = None, ids: Sequence[int] | None = None
+) -> list[int]:
+    """Have done articles cleaned again from their kept pages, without fetching; returns whose.
+
+    `since` takes those whose pages came in the last so long, `ids` only these. What an article's
+    fetch came to stays on record; it goes on in the story that it is in, and alerts nobody.
+    """
+    chosen: list[int] = []
+    with writing(engine) as connection:
+        now = read_now(connection)
+        found = _to_reprocess(connection, now - since if since else None, ids)
+        for start in range(0, len(found), _VARIABLES):
+            part = found[start : start + _VARIABLES]
+            connection.execute(_again(now), [_reset(row) for row in part])
+            chosen += [row["id"] for row in part]
+    return chosen
+
+
+def _to_reprocess(
+    connection: Connection, since: datetime | None, ids: Sequence[int] | None
+) -> Sequence[RowMapping]:
+    article, page = models.Article, models.Page
+    kept = select(page.article_id).where(page.article_id == article.id)
+    if since:
+        kept = kept.where(page.fetched_at >= since)
+    statement = select(article.id, article.degradations).where(
+        article.stage == "done", kept.exists()
+    )
+    if ids is None:
+        return connection.execute(statement.order_by(article.id)).mappings().all()
+    found: list[RowMapping] = []
+    for start in range(0, len(ids), _VARIABLES):
+        part = statement.where(article.id.in_(ids[start : start + _VARIABLES]))
+        found += connection.execute(part).mappings()
+    return sorted(found, key=lambda row: row["id"])  # in one order everywhere
+
+
+def _again(now: datetime) -> Update:
+    return (
+        update(_ARTICLES)
+        .where(_ARTICLES.c.id == bindparam("article_id"), _ARTICLES.c.stage == "done")
+        .values(
+            stage="process", due_at=now, attempts=0, expiries=0, lease_token=None, lease_until=None
+        )
+    )
+
+
+def _reset(row: RowMapping) -> dict[str, Any]:
+    of_fetch = [one for one in row["degradations"] if one["stage"] == "fetch"]
+    return {"article_id": row["id"], "degradations": of_fetch}
 
 
 def listing(engine: Engine, limit: int, stage: str | None = None) -> list[dict[str, Any]]:
@@ -228,14 +281,18 @@ class _Change:
     reason: Reason | None
     detail: str
     values: Callable[[RowMapping], dict[str, Any]]
-    page: Page | None = None
+    pages: Sequence[Page] = ()
     resting: tuple[str, timedelta] | None = None
 
 
 def _execute(engine: Engine, claim: Claim, changes: Sequence[_Change]) -> None:
     rows = {row["id"]: row for row in claim.rows}
     # Before the transaction, since on SQLite every writer waits for it.
-    packed = {change.article_id: pages.pack(change.page) for change in changes if change.page}
+    packed = {
+        change.article_id: [pages.pack(page) for page in change.pages]
+        for change in changes
+        if change.pages
+    }
     held = []
     with writing(engine) as connection:
         for change in changes:
@@ -244,7 +301,7 @@ def _execute(engine: Engine, claim: Claim, changes: Sequence[_Change]) -> None:
             if finish(connection, claim.stage, change.article_id, claim.token, values):
                 held.append((change.outcome, change.reason))
                 if change.article_id in packed:
-                    pages.save(connection, change.article_id, [packed[change.article_id]])
+                    pages.save(connection, change.article_id, packed[change.article_id])
         # In one order everywhere, or two of these wait for each other.
         for host, wait in sorted(change.resting for change in changes if change.resting):
             hosts.cool_down(connection, host, read_now(connection) + wait)
@@ -281,7 +338,7 @@ def _fetched(outcome: FetchOutcome, url: str | None) -> _Change:
         outcome.reason,
         outcome.detail,
         values,
-        outcome.page,
+        outcome.pages,
         resting,
     )
 
@@ -312,7 +369,7 @@ def _row(listed: Listed, now: datetime) -> dict[str, Any]:
     entry = listed.entry
     published_at = min(entry.published_at, now) if entry.published_at else None
     return {
-        "url": entry.url,
+        "url": unwrapped(entry.url) if entry.url else None,
         "feed_id": listed.feed.id,
         "stage": "fetch",
         "silent": listed.silent,
@@ -354,13 +411,17 @@ def _feeds(connection: Connection, ids: set[int | None]) -> dict[int, RowMapping
     return {row["id"]: row for row in rows}
 
 
-def _is_degraded(row: RowMapping, stage: Stage) -> bool:
-    return any(degradation["stage"] == stage for degradation in row["degradations"])
+def _has_no_pages(row: RowMapping) -> bool:
+    """Whether the last fetch came to nothing: what is kept is from an earlier one."""
+    return any(
+        one["stage"] == "fetch" and one["reason"] != Reason.INCOMPLETE
+        for one in row["degradations"]
+    )
 
 
 def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
     article = outcome.article
-    canonical = _canonical(article.canonical_url, row["url"])
+    canonical = _canonical(article.canonical_url, row["url"], outcome.page_url)
     summary = asdict(outcome.summary) if outcome.summary else {"text": None, "method": None}
     return {
         "stage": outcome.next_stage,
@@ -383,10 +444,12 @@ def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
     }
 
 
-def _canonical(declared: str | None, url: str | None) -> str | None:
+def _canonical(declared: str | None, url: str | None, page_url: str | None) -> str | None:
     # A page may name its own site's address for itself; another site's would swallow the story.
     # And a template that names the home page on every article would make all of them one.
-    if declared and url and same_site(declared, url) and not is_home(declared):
+    # The feed's link may be a redirect of somebody else's: where it led to is the site that counts.
+    sites = [site for site in (url, page_url) if site]
+    if declared and not is_home(declared) and any(same_site(declared, site) for site in sites):
         return declared
     return url
 

@@ -27,7 +27,7 @@ from worker.http import redacted
 from worker.http.politeness import host_of
 from worker.store import entries, hosts, models, moves, tallies, webhooks
 from worker.store.claims import Claim
-from worker.store.sessions import writing
+from worker.store.sessions import read_now, writing
 from worker.webhooks import Event, FeedFacts, feed_failing, feed_recovered, wants
 
 _FEEDS: Table = models.Base.metadata.tables[models.Feed.__tablename__]
@@ -80,7 +80,7 @@ def save(engine: Engine, claim: Claim, outcomes: Iterable[PollOutcome]) -> Saved
     rows = {row["id"]: row for row in claim.rows}
     with writing(engine) as connection:
         held = _held(connection, claim, list(outcomes))
-        _cool_down(connection, held, claim.now)
+        _cool_down(connection, held)
         staying = [outcome for outcome in held if _stays(connection, outcome, claim.now)]
         _give_back(connection, staying, rows, claim.now)
         articles = entries.take(connection, staying, claim.now)
@@ -120,13 +120,14 @@ def _read_by(outcome: PollOutcome, row: Row[*tuple[Any, ...]]) -> PollOutcome:
     return replace(outcome, feed=unread, entries=())
 
 
-def _cool_down(connection: Connection, outcomes: Sequence[PollOutcome], now: datetime) -> None:
-    until: dict[str, datetime] = {}
-    for outcome in outcomes:
-        if outcome.cool_down and (host := host_of(outcome.feed.url)):
-            until[host] = max(now + outcome.cool_down, until.get(host, now))
-    for host in sorted(until):  # in one order everywhere
-        hosts.cool_down(connection, host, until[host])
+def _cool_down(connection: Connection, outcomes: Sequence[PollOutcome]) -> None:
+    asked = [(host_of(one.feed.url), one.cool_down) for one in outcomes if one.cool_down]
+    if not asked:
+        return
+    now = read_now(connection)
+    for host, wait in sorted(asked):  # in one order everywhere
+        if host:
+            hosts.cool_down(connection, host, now + wait)
 
 
 def _stays(connection: Connection, outcome: PollOutcome, now: datetime) -> bool:

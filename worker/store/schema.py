@@ -94,6 +94,8 @@ def _migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":  # a store of years takes as long as it takes
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         config.attributes["connection"] = connection
         command.upgrade(config, HEAD)
         pages.prepare_days(connection, read_now(connection))

@@ -2,7 +2,7 @@
 
 from worker.stories.cluster import Facts, Joins, Opens, PublishOutcome, decide
 from worker.stories.fingerprints import content_hash
-from worker.stories.urls import is_home, same_site, url_key
+from worker.stories.urls import is_home, same_site, unwrapped, url_key
 
 __all__ = [
     "Facts",
@@ -13,5 +13,6 @@ __all__ = [
     "decide",
     "is_home",
     "same_site",
+    "unwrapped",
     "url_key",
 ]

@@ -7,7 +7,7 @@ one article.
 
 import hashlib
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from w3lib.url import canonicalize_url
 
@@ -30,12 +30,53 @@ _TRACKING_VALUES = frozenset(
     {("track", "rss"), ("source", "rss"), ("ref", "rss"), ("ref", "home"), ("output", "amp")}
 )
 
+# What aggregators and networks hand out in place of a link: host (or its end), path, parameter.
+_WRAPPERS = (
+    (re.compile(r"(?:www\.|news\.)?google\.[a-z.]{2,6}"), "/url", ("url", "q")),
+    (re.compile(r"news\.google\.com"), "/news/url", ("url",)),
+    (re.compile(r"(?:www\.)?bing\.com"), "/news/apiclick.aspx", ("url",)),
+    (re.compile(r"lm?\.(?:facebook|instagram)\.com"), "", ("u",)),
+    (re.compile(r"out\.reddit\.com"), "", ("url",)),
+    (re.compile(r"(?:www\.)?youtube\.com"), "/redirect", ("q",)),
+    (re.compile(r"(?:www\.)?linkedin\.com"), "/redir/redirect", ("url",)),
+    (re.compile(r"getpocket\.com"), "/redirect", ("url",)),
+    (re.compile(r"t\.umblr\.com"), "/redirect", ("z",)),
+    (re.compile(r"flipboard\.com"), "/redirect", ("url",)),
+    (re.compile(r"away\.vk\.com|vk\.com"), "/away.php", ("to",)),
+    (re.compile(r"(?:www\.)?inoreader\.com"), "/redirect", ("url",)),
+)
+_WRAPS = 3  # one in another, at most
+
 
 def url_key(url: str) -> str:
     """The key (64 hex digits) of `url`: the same whatever its scheme, fragment, trackers, default
-    port, order of parameters, mobile or AMP variant.
+    port, order of parameters, mobile or AMP variant, and whoever wraps it.
     """
-    return hashlib.sha256(_normal(url).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_normal(unwrapped(url)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def unwrapped(url: str) -> str:
+    """The URL that an aggregator's link names among its parameters; any other as it is."""
+    for _ in range(_WRAPS):
+        inner = _wrapped(url)
+        if inner is None:
+            break
+        url = inner
+    return url
+
+
+def _wrapped(url: str) -> str | None:
+    try:
+        parts = urlsplit(url.strip().replace("&amp;", "&"))
+        host = (parts.hostname or "").lower()
+    except ValueError:
+        return None
+    for wrapper, path, names in _WRAPPERS:
+        if wrapper.fullmatch(host) and (not path or parts.path.rstrip("/") == path):
+            named = dict(reversed(parse_qsl(parts.query)))
+            found = (named[name] for name in names if name in named)
+            return next((one for one in found if one.startswith(("http://", "https://"))), None)
+    return None
 
 
 def same_site(url: str, other: str) -> bool:
