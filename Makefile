@@ -20,8 +20,8 @@ help: ## this list
 demo: $(VENV)/installed ## a sample newsroom and a webhook receiver on this machine, until 12 alerts have come
 	$(BIN)/kabar demo --stories 12 --exit $(ARGS)
 
-test: $(VENV)/installed ## the tests but the slow ones; ARGS='-m slow' for those
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+test: $(VENV)/installed ## the tests but the slow ones; ARGS='-m slow -n 0' for those
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 run: $(VENV)/installed ## the service in the foreground
 	$(BIN)/kabar up $(ARGS)

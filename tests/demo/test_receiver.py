@@ -105,7 +105,10 @@ def test_two_ids_for_one_story_are_a_problem() -> None:
         {"webhook-signature": "nonsense"},
         {"webhook-signature": ""},
     ],
-    ids=str,
+    ids=[
+        *("another secret", "an hour old", "an hour ahead", "another id", "no time"),
+        *("empty", "no base64", "no signature", "none"),
+    ],
 )
 def test_a_forged_delivery_is_refused(changed: dict[str, Any]) -> None:
     async def deliver(receiver: Receiver, post: Post) -> None:
