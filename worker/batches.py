@@ -93,7 +93,8 @@ async def given_back(context: Context, claim: Claim, work: Awaitable[None]) -> N
         await work
     except asyncio.CancelledError:
         due_at = await asyncio.to_thread(_now, context) + _LEFTOVERS
-        await put_off(context, claim, dict.fromkeys((row["id"] for row in claim.rows), due_at))
+        later = dict.fromkeys((row["id"] for row in claim.rows), due_at)
+        await put_off(context, claim, later, counts=False)
         raise
 
 
@@ -191,6 +192,7 @@ async def side_by_side(
     """
     left = {row["id"]: row for row in rows}
     held = dict(tokens)
+    counts = True
     loop = asyncio.get_running_loop()
     handing_in: list[asyncio.Task[None]] = []
 
@@ -218,11 +220,14 @@ async def side_by_side(
                 del left[row["id"]]
 
             await _until([work(row) for row in left.values()], clock.seconds_left)
+    except asyncio.CancelledError:
+        counts = False  # that this process ends is no fault of theirs
+        raise
     finally:
         let_go(list(held.values()))
         if left:
             now = await asyncio.to_thread(_now, context)
-            await put_off(context, claim, dict.fromkeys(left, now + _LEFTOVERS))
+            await put_off(context, claim, dict.fromkeys(left, now + _LEFTOVERS), counts=counts)
         await asyncio.gather(*handing_in)
 
 

@@ -6,7 +6,7 @@ come twice or never: the dispatcher finds whatever is due and wakes its stage ag
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -42,6 +42,7 @@ CONTROL = "control"
 _TICKS = ("dispatch", "sweep")
 _WAKE_SECONDS = 3  # a wake-up that got lost is missed for as long, then the dispatcher repeats it
 _MARGIN = 1.0  # seconds by which a request ends before its batch does
+_MAX_UNFINISHED = 3  # polls of a feed that their batch's deadline ended, one after the other
 _LARGE = 300_000  # bytes of a feed's document
 _HUB_SECONDS = 30.0  # that a hub counts as being asked at most
 _PATIENCE = 0.25  # seconds; most answers are there by then
@@ -179,7 +180,7 @@ async def _poll(my: Context, claim: Claim) -> None:
         row["id"]: websub.subscribed(polls.known(row), subscribed.get(row["id"]))
         for row in claim.rows
     }
-    killers = {row["id"] for row in claim.rows if row["expiries"] >= MAX_EXPIRIES}
+    given_up = _given_up(my, claim, known)
     requests: dict[int, websub.Request] = {}
 
     def commit(outcomes: list[feeds.PollOutcome]) -> None:
@@ -193,8 +194,10 @@ async def _poll(my: Context, claim: Claim) -> None:
 
     async def one(row: RowMapping) -> feeds.PollOutcome:
         feed = known[row["id"]]
-        if feed.id in killers:
-            return feeds.crashed(feed, claim.now, my.settings.poll)
+        if outcome := given_up.get(feed.id):
+            log.warning("gave a feed up until it is due again", feed=feed.id,
+                        url=redacted(feed.url), reason=outcome.reason)  # fmt: skip
+            return outcome
         response = await feeds.request(my.client, feed, most_seconds=most)
         left = clock.seconds_left - _MARGIN
         children = await feeds.request_children(my.client, feed, response, most_seconds=left)
@@ -206,18 +209,34 @@ async def _poll(my: Context, claim: Claim) -> None:
             requests[feed.id] = request
         return outcome
 
-    urls = {feed.id: feed.url for feed in known.values() if feed.id not in killers}
+    urls = {feed.id: feed.url for feed in known.values() if feed.id not in given_up}
     resting = await batches.resting(my, claim, urls)
     awake = {feed_id: url for feed_id, url in urls.items() if feed_id not in resting}
     tokens, later = await batches.admitted(my, claim, awake, clock)
     await batches.put_off(my, claim, resting | later, counts=False)
-    rows = [row for row in claim.rows if row["id"] in tokens or row["id"] in killers]
+    rows = [row for row in claim.rows if row["id"] in tokens or row["id"] in given_up]
     await batches.side_by_side(my, claim, rows, one, commit, clock, tokens)
     # Afterwards: a slow hub is to hold up no outcome.
     asks = [_subscribe(my, feed_id, asked, clock) for feed_id, asked in requests.items()]
     for end in await asyncio.gather(*asks, return_exceptions=True):
         if isinstance(end, Exception):
             log.error("a hub could not be asked", exc_info=end)
+
+
+def _given_up(
+    my: Context, claim: Claim, known: Mapping[int, feeds.Feed]
+) -> dict[int, feeds.PollOutcome]:
+    """The outcomes, by id, of feeds that are not tried again now: their polls never come to an
+    end. Without an outcome they would be due again at once, for ever.
+    """
+    ended: dict[int, feeds.PollOutcome] = {}
+    for row in claim.rows:
+        feed = known[row["id"]]
+        if row["expiries"] >= MAX_EXPIRIES:
+            ended[feed.id] = feeds.crashed(feed, claim.now, my.settings.poll)
+        elif row["attempts"] > _MAX_UNFINISHED:
+            ended[feed.id] = feeds.overdue(feed, claim.now, my.settings.poll)
+    return ended
 
 
 async def _decide(

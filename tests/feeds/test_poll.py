@@ -21,6 +21,7 @@ from worker.feeds import (
     PollOutcome,
     crashed,
     decide,
+    overdue,
     request,
     request_children,
 )
@@ -316,6 +317,17 @@ class TestFailure:
         assert (outcome.result, outcome.reason) == ("failed", Reason.CRASHED)
         assert outcome.due_at >= NOW + DAY
         assert outcome.feed == replace(KNOWN, failures=4, failure_score=2.5, status=None)
+
+    def test_a_feed_whose_polls_come_to_no_end_waits_ever_longer(self) -> None:
+        feed, now, waits = replace(FEED, etag='"1"'), NOW, []
+        for failures in range(1, 5):
+            outcome = overdue(feed, now, SETTINGS)
+            assert (outcome.result, outcome.reason) == ("failed", Reason.TIMEOUT)
+            assert (outcome.feed.failures, outcome.feed.etag) == (failures, '"1"')
+            waits.append(outcome.due_at - now)
+            feed, now = outcome.feed, outcome.due_at
+        assert waits == sorted(waits)
+        assert 15 * MINUTE < waits[0] < HOUR < waits[-1] < DAY
 
 
 class TestFailing:

@@ -1,20 +1,62 @@
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, delete, event, insert, select, text
+from sqlalchemy.exc import OperationalError
 
+from tests import waiting
+from tests.conftest import MakeSettings
 from tests.store.rows import HOUR, LEASE, NOON, add_feed, at_once, change, claimed, row, rows
+from tests.tasks.running import running
 from worker.errors import KabarError
 from worker.feeds.declared import Declared
-from worker.store import feeds, writing
+from worker.settings import Settings
+from worker.store import feeds, moves, open_engine, reading, writing
 from worker.store.claims import claim
 from worker.store.feeds import FileChange
-from worker.store.models import Feed, FormerUrl
+from worker.store.models import Feed, File, FormerUrl
 
 FEED = "https://example.org/feed"
 OTHER = "https://example.com/rss"
+
+
+@contextmanager
+def updated(engine: Engine) -> Iterator[list[int]]:
+    """How many feeds each statement within the block updates."""
+    counts: list[int] = []
+
+    def note(_connection: object, cursor: Any, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE feeds"):
+            counts.append(cursor.rowcount)
+
+    event.listen(engine, "after_cursor_execute", note)
+    yield counts
+    event.remove(engine, "after_cursor_execute", note)
+
+
+@contextmanager
+def before(engine: Engine, number: int, do: Callable[[], object]) -> Iterator[list[str]]:
+    """Do it before the block's statement with this number; the statements of the block so far.
+
+    The first three of `apply_file` look for the digest, the feeds and their former URLs.
+    """
+    sent: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            sent.append(statement)
+            if len(sent) == number:
+                do()
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
 
 
 def remember(engine: Engine, url: str, feed_id: int) -> None:
@@ -73,6 +115,18 @@ class TestAdd:
         assert timedelta(seconds=11) < waits[-1] < timedelta(seconds=13)
         gaps = [later - sooner for sooner, later in pairwise(waits)]
         assert max(gaps) < timedelta(seconds=1)
+
+    @pytest.mark.slow
+    def test_a_hundred_thousand_come_due_spread(self, engine: Engine) -> None:
+        given = [Declared(f"https://example.org/{number}") for number in range(100_000)]
+        assert feeds.add_many(engine, given) == 100_000
+        with reading(engine) as connection:
+            times = connection.execute(select(Feed.due_at)).scalars().all()
+        first, last = min(times), max(times)
+        assert timedelta(minutes=14) < last - first < timedelta(minutes=15)
+        seconds = Counter(int((time - first).total_seconds()) for time in times)
+        assert max(seconds.values()) < 180  # 111 on average
+        assert min(seconds[second] for second in range(890)) > 50
 
     def test_none_is_added_with_one_that_cannot_be(self, engine: Engine) -> None:
         with pytest.raises(KabarError, match="is no URL"):
@@ -209,6 +263,37 @@ class TestFile:
         assert sum(change.added for change in changes if change) == 50
         assert len(rows(engine, Feed)) == 50
 
+    def test_only_what_differs_is_written(self, engine: Engine, path: Path) -> None:
+        many = declare(*(f"https://example.org/{number}" for number in range(600)))
+        said = 'title = "T"\ninterval_seconds = 60\ntags = ["a/b", "c"]\nheaders = {X-A = "b"}\n'
+        path.write_text(many + declare(FEED) + said)
+        feeds.apply_file(engine, path)
+        changed = {
+            "nothing": (f"# A word.\n{many}{declare(FEED)}{said}", 0),
+            "one more": (many + declare(FEED) + said + declare(OTHER), 0),
+            "a title": (many + declare(FEED) + said.replace("T", "U"), 2),  # and OTHER's pause
+            "a tag": (many + declare(FEED) + said.replace("T", "U").replace("a/b", "b"), 1),
+            "an option": (many + declare(FEED) + 'title = "U"\nuser_agent = "K"\n', 1),
+            "none": (many + declare(FEED), 1),
+        }
+        for what, (content, count) in changed.items():
+            path.write_text(content)
+            with updated(engine) as counts:
+                feeds.apply_file(engine, path)
+            assert (what, sum(counts)) == (what, count)
+        found = row(engine, Feed, url=FEED)
+        assert (found["title_given"], found["interval_seconds"]) == (False, None)
+        assert (found["tags"], found["options"]) == (None, None)
+
+    def test_a_url_that_no_database_can_keep_is_applied_once(
+        self, engine: Engine, path: Path
+    ) -> None:
+        for content in (declare(FEED + "?\\u0000"), declare(FEED + "?\\u0000", OTHER)):
+            path.write_text(content)
+            assert feeds.apply_file(engine, path) == FileChange(added=1, paused=0)
+            assert feeds.apply_file(engine, path) is None
+        assert {one["state"] for one in rows(engine, Feed)} == {"active"}
+
     def test_a_file_that_is_not_there_declares_nothing(self, engine: Engine, path: Path) -> None:
         path.write_text(declare(FEED))
         feeds.apply_file(engine, path)
@@ -252,3 +337,139 @@ class TestFile:
         path.write_bytes(b'[[feeds]]\nurl = "https://example.org/\xe9"\n')
         with pytest.raises(KabarError, match="utf-8"):
             feeds.apply_file(engine, path)
+
+
+NEW = "https://news.example.org/feed"
+
+
+class TestFileMeanwhile:
+    """What others do while the file is applied."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "feeds.toml"
+
+    @pytest.fixture
+    def other(self, store_settings: Settings) -> Iterator[Engine]:
+        """Another process's engine; it gives up soon."""
+        other = open_engine(store_settings)
+
+        def hurry(raw: Any, _record: object) -> None:
+            is_sqlite = other.dialect.name == "sqlite"
+            raw.execute("PRAGMA busy_timeout = 50" if is_sqlite else "SET lock_timeout = 50")
+
+        event.listen(other, "connect", hurry)
+        yield other
+        other.dispose()
+
+    @pytest.mark.parametrize("title", [None, "Said"])
+    @pytest.mark.parametrize(
+        ("at", "to", "also"),
+        [(FEED, NEW, None), (NEW, FEED, None), (FEED, NEW, "by hand"), (FEED, NEW, "declared")],
+        ids=["away", "back", "onto another", "onto one that is no longer listed"],
+    )
+    def test_a_feed_moves(
+        self,
+        engine: Engine,
+        other: Engine,
+        path: Path,
+        at: str,
+        to: str,
+        also: str | None,
+        title: str | None,
+    ) -> None:
+        """Whenever it does, it is followed as the file says."""
+
+        def move() -> bool:
+            try:
+                with writing(other) as connection:
+                    ids = select(Feed.id).where(Feed.url.in_((at, to))).order_by(Feed.id)
+                    connection.execute(ids.with_for_update(key_share=True))
+                    mine = connection.execute(select(Feed.id).where(Feed.url == at)).scalar_one()
+                    moves.move(connection, mine, to, NOON)
+            except OperationalError:  # it has to wait
+                return False
+            return True
+
+        number, all_sent, in_time = 0, False, 0
+        while not all_sent:
+            number += 1
+            with writing(engine) as connection:
+                connection.execute(delete(Feed))
+                connection.execute(delete(File))
+            mine = add_feed(engine, at, declared=True, title_given=False)
+            if at != FEED:
+                remember(engine, FEED, mine)
+            if also:
+                add_feed(engine, to, declared=also == "declared")
+            path.write_text(declare(FEED) + (f'title = "{title}"\n' if title else ""))
+            moved: list[bool] = []
+            with before(engine, number, lambda: moved.append(move())) as sent:  # noqa: B023
+                feeds.apply_file(engine, path)
+            all_sent = number > len(sent)
+            in_time += any(moved)
+            if not any(moved):
+                assert move()
+            feeds.apply_file(engine, path)
+            assert feeds.apply_file(engine, path) is None
+            found = row(engine, Feed)
+            assert (found["url"], found["state"], found["declared"], found["title"]) == (
+                to, "active", True, title,
+            )  # fmt: skip
+        assert in_time >= 3
+
+    def test_another_file_is_applied(
+        self, engine: Engine, other: Engine, path: Path, tmp_path: Path
+    ) -> None:
+        """What was compared before counts no more."""
+        path.write_text(declare(FEED))
+        feeds.apply_file(engine, path)
+        path.write_text(declare(FEED, OTHER))
+        another = tmp_path / "another.toml"
+        another.write_text(declare(FEED) + 'title = "Another"\n')
+        with before(engine, 3, lambda: feeds.apply_file(other, another)):
+            assert feeds.apply_file(engine, path) is None
+        assert row(engine, Feed)["title"] == "Another"
+        assert feeds.apply_file(engine, path) == FileChange(added=1, paused=0)
+        assert row(engine, Feed, url=FEED)["title_given"] is False
+
+    def test_the_same_feed_is_added_by_hand(
+        self, engine: Engine, other: Engine, path: Path
+    ) -> None:
+        path.write_text(declare(FEED))
+        with before(engine, 3, lambda: feeds.add(other, FEED)):
+            assert feeds.apply_file(engine, path) == FileChange(added=0, paused=0)
+        assert feeds.apply_file(engine, path) == FileChange(added=0, paused=0)
+        assert row(engine, Feed)["declared"]
+        assert feeds.apply_file(engine, path) is None
+
+    def test_polls_are_saved(
+        self, migrated_postgres_url: str, make_settings: MakeSettings, path: Path
+    ) -> None:
+        """Neither waits for what the other holds. (SQLite has one writer at a time.)"""
+        engine = open_engine(make_settings(store={"url": migrated_postgres_url}))
+        first = add_feed(engine, FEED, declared=True)  # to be paused
+        second = add_feed(engine, OTHER, declared=True)  # to be changed
+        path.write_text(declare(OTHER) + 'title = "Changed"\n')
+
+        def lock(connection: Any, feed_id: int) -> None:
+            mine = select(Feed.id).where(Feed.id == feed_id)
+            connection.execute(mine.with_for_update(key_share=True))
+
+        def waits() -> bool:
+            with reading(engine) as connection:
+                waiting_ones = text(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+                return bool(connection.execute(waiting_ones).scalar_one())
+
+        with writing(engine) as poll:
+            lock(poll, first)
+            with running(lambda: feeds.apply_file(engine, path)):
+                waiting.until(waits, "the file's feeds are waited for")
+                lock(poll, second)
+                poll.commit()
+        states = {one["url"]: (one["state"], one["title"]) for one in rows(engine, Feed)}
+        assert states == {FEED: ("undeclared", None), OTHER: ("active", "Changed")}
+        engine.dispose()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert, update
+from structlog.testing import capture_logs
 
 from tests.store.polling import entry, failed, listing, poll, unchanged
 from tests.store.rows import HOUR, NOON, add_feed, at_once, claimed, row, rows
@@ -145,14 +146,12 @@ class TestMerge:
         [
             ("active", "active"),
             ("failing", "failing"),
-            ("paused", "paused"),
+            ("paused", "active"),
             ("gone", "active"),
             ("undeclared", "active"),
         ],
     )
-    def test_the_one_that_is_there_keeps_its_state(
-        self, engine: Engine, state: str, moved_to: str
-    ) -> None:
+    def test_it_is_followed_as_either_was(self, engine: Engine, state: str, moved_to: str) -> None:
         add_feed(engine, OLD, changed_at=NOON - HOUR, identity_by="link")
         there = {"changed_at": NOON - 2 * HOUR, "identity_by": "guid", "etag": '"there"'}
         add_feed(engine, NEW, state=state, due_at=NOON + 9 * HOUR, **there)
@@ -160,6 +159,42 @@ class TestMerge:
         found = row(engine, Feed)
         assert found["state"] == moved_to
         assert {name: found[name] for name in there} == there
+
+    @pytest.mark.parametrize(
+        ("mine", "there", "united"),
+        [
+            ("paused", "active", "active"),
+            ("paused", "failing", "failing"),
+            ("paused", "paused", "paused"),
+            ("paused", "undeclared", "paused"),
+            ("paused", "gone", "paused"),
+            ("undeclared", "paused", "paused"),
+            ("undeclared", "undeclared", "undeclared"),
+            ("failing", "paused", "active"),
+        ],
+    )
+    def test_what_was_paused_while_it_was_polled_is_followed_no_more(
+        self, engine: Engine, mine: str, there: str, united: str
+    ) -> None:
+        moving = add_feed(engine, OLD)
+        add_feed(engine, NEW, state=there, due_at=NOON + 9 * HOUR)
+        batch = claimed(engine, "poll")
+        with writing(engine) as connection:
+            connection.execute(update(Feed).where(Feed.id == moving).values(state=mine))
+        polls.save(engine, batch, [unchanged(batch.rows[0], moved_to=NEW)])
+        assert row(engine, Feed)["state"] == united
+
+    @pytest.mark.parametrize(("there", "level"), [("paused", "warning"), ("active", "info")])
+    def test_it_is_said(self, engine: Engine, there: str, level: str) -> None:
+        moving = add_feed(engine, "https://user:secret@example.org/feed")
+        into = add_feed(engine, NEW, state=there, due_at=NOON + 9 * HOUR)
+        batch = claimed(engine, "poll")
+        with capture_logs() as logged:
+            polls.save(engine, batch, [unchanged(batch.rows[0], moved_to=NEW)])
+        (line,) = logged
+        assert (line["log_level"], line["into_was"], line["state"]) == (level, there, "active")
+        assert (line["feed"], line["into"]) == (moving, into)
+        assert "secret" not in str(line)
 
     def test_tags_are_united_and_what_is_declared_wins(self, engine: Engine) -> None:
         mine = {"interval_seconds": 60, "options": {"proxy": "p"}, "title": "Mine"}

@@ -6,7 +6,7 @@ from threading import Thread
 
 
 @contextmanager
-def running(task: Callable[[], None]) -> Iterator[Thread]:
+def running(task: Callable[[], object]) -> Iterator[Thread]:
     """Run `task` on a thread during the block; wait for its end, and raise what it raised."""
     errors: list[Exception] = []
 

@@ -2,19 +2,22 @@
 
 import signal
 from collections.abc import Iterator
+from datetime import timedelta
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
 from tests import waiting
 from tests.http.peers import Handler, answer, stall
 from tests.servers.valkey import Valkey
-from tests.store.rows import row, rows
-from tests.tasks.conftest import MakeBench
+from tests.store.rows import change, row, rows
+from tests.tasks.conftest import Bench, MakeBench
 from tests.tasks.running import running
 from tests.tasks.site import Site, article, feed, held
-from worker import tasks
+from worker import feeds, tasks
 from worker.http.politeness import host_of
+from worker.store import hosts, writing
 from worker.store.models import Endpoint, Feed, Subscription
 
 
@@ -34,6 +37,74 @@ def test_an_index_whose_sitemaps_hang_has_failed(make_bench: MakeBench, site: Si
     tasks.poll()
     polled = row(bench.engine, Feed)
     assert (polled["failures"], polled["reason"]) == (1, "timeout")
+
+
+class TestUnfinished:
+    """A document that is not read by the batch's deadline."""
+
+    @pytest.fixture(params=["sqlite", "postgres"])
+    def bench(self, request: pytest.FixtureRequest, make_bench: MakeBench, site: Site) -> Bench:
+        bench = make_bench(
+            request.getfixturevalue(f"migrated_{request.param}_url"),
+            http={"allow_networks": ["127.0.0.0/8"], "timeout_seconds": 2},
+            leases={"poll": 6},
+        )
+        # Large, as it is read in a thread then.
+        site.routes = {"/feed": feed(site.url("/page"), description="word " * 100_000)}
+        bench.follow(site.url("/feed"))
+        return bench
+
+    def test_has_failed_after_a_few_times(
+        self, bench: Bench, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        let_go, decide = Event(), feeds.decide
+
+        def slowly(*arguments: Any) -> feeds.PollOutcome:
+            let_go.wait(60)
+            return decide(*arguments)
+
+        monkeypatch.setattr(feeds, "decide", slowly)
+        change(bench.engine, Feed, attempts=2)  # as two more such polls leave it
+        tasks.poll()
+        polled = row(bench.engine, Feed)
+        assert (polled["attempts"], polled["failures"], polled["polled_at"]) == (3, 0, None)
+        bench.make_due()
+        tasks.poll()
+        let_go.set()
+        assert site.asked("/feed") == 1
+        polled = row(bench.engine, Feed)
+        assert (polled["attempts"], polled["failures"], polled["reason"]) == (0, 1, "timeout")
+        assert "in time" in polled["detail"]
+        interval = timedelta(seconds=bench.settings.poll.interval_seconds)
+        assert polled["due_at"] > bench.now() + 1.5 * interval
+
+    def test_is_read_if_the_third_time_is_in_time(self, bench: Bench) -> None:
+        change(bench.engine, Feed, attempts=2)
+        tasks.poll()
+        polled = row(bench.engine, Feed)
+        assert (polled["attempts"], polled["failures"]) == (0, 0)
+        assert len(bench.articles()) == 1
+
+    def test_a_host_that_wants_to_be_left_alone_counts_for_nothing(
+        self, bench: Bench, site: Site
+    ) -> None:
+        with writing(bench.engine) as connection:
+            until = bench.now() + timedelta(hours=1)
+            hosts.cool_down(connection, host_of(site.url("/")), until)
+        for _ in range(5):
+            bench.make_due()
+            tasks.poll()
+        polled = row(bench.engine, Feed)
+        assert (polled["attempts"], polled["failures"], polled["due_at"]) == (0, 0, until)
+        assert site.requests == []
+
+    def test_has_failed_whatever_its_host_wants(self, bench: Bench, site: Site) -> None:
+        with writing(bench.engine) as connection:
+            hosts.cool_down(connection, host_of(site.url("/")), bench.now() + timedelta(hours=1))
+        change(bench.engine, Feed, attempts=3)
+        tasks.poll()
+        assert row(bench.engine, Feed)["failures"] == 1
+        assert site.requests == []
 
 
 @pytest.mark.slow

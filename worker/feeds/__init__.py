@@ -8,6 +8,7 @@ from worker.feeds.poll import (
     PollOutcome,
     crashed,
     decide,
+    overdue,
     request,
     request_children,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "PollOutcome",
     "crashed",
     "decide",
+    "overdue",
     "parse",
     "request",
     "request_children",

@@ -228,6 +228,16 @@ def crashed(feed: Feed, now: datetime, settings: PollSettings) -> PollOutcome:
     return _failed(feed, None, Reason.CRASHED, Reason.CRASHED.text, now, settings)
 
 
+def overdue(feed: Feed, now: datetime, settings: PollSettings) -> PollOutcome:
+    """The outcome for a feed whose polls came to no end while their batches lasted, time and again:
+    each request was answered in time, but the document, say, takes too long to parse.
+    """
+    detail = "several polls in a row came to no end in time; its document may be slow to read"
+    shown = redacted(feed.url)
+    response = Response(shown, shown, failure=Reason.TIMEOUT, detail=detail)
+    return _failed(feed, response, Reason.TIMEOUT, detail, now, settings)
+
+
 def _doubting(feed: Feed, now: datetime) -> Feed:
     """The feed, without its validators each time that its days without a change have doubled.
 

@@ -1,6 +1,6 @@
 """Statements of the room `feeds`: the list of feeds that are followed."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy import (
     Connection,
     Engine,
+    Row,
     Table,
     bindparam,
     case,
@@ -24,7 +25,7 @@ from worker.feeds import declared
 from worker.feeds.declared import Declared
 from worker.feeds.schedule import spread
 from worker.store import models
-from worker.store.dialects import insert_new, insert_or_update
+from worker.store.dialects import Given, given, insert_new, insert_or_update
 from worker.store.sessions import read_now, reading, writing
 
 T = TypeVar("T")
@@ -35,6 +36,12 @@ _FILE_LOCK = 0x6B61626166  # one process at a time applies the file
 _VARIABLES = 500  # of a statement; SQLite takes 32,766, plans are shared best when alike
 _APART = timedelta(milliseconds=10)  # between the first polls of feeds that are added together
 _LONGEST_SPREAD = timedelta(minutes=15)
+_COMPARED = (
+    _FEEDS.c.id, _FEEDS.c.url, _FEEDS.c.state, _FEEDS.c.declared, _FEEDS.c.title,
+    _FEEDS.c.title_given, _FEEDS.c.interval_seconds, _FEEDS.c.tags, _FEEDS.c.options,
+)  # fmt: skip
+
+_Row = Row[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +72,14 @@ def add_many(engine: Engine, feeds: Sequence[Declared]) -> int:
     for feed in feeds:
         declared.check(feed)
     with writing(engine) as connection:
-        return len(_insert(connection, feeds, read_now(connection), declared=False))
+        former = _former(connection, [feed.url for feed in feeds])
+        new = [feed for feed in feeds if feed.url not in former]
+        return _insert(connection, new, read_now(connection), declared=False)
 
 
 def apply_file(engine: Engine, path: Path) -> FileChange | None:
-    """Make the list of feeds what the file at `path` declares; None when nothing was to do.
+    """Make the list of feeds what the file at `path` declares; None when nothing was to do, or
+    another process is doing it.
 
     New feeds are added, as in `add_many`. What the file no longer lists is paused, not deleted, and
     resumed when it is listed again; feeds that were added by hand are left alone. A feed that has
@@ -77,18 +87,24 @@ def apply_file(engine: Engine, path: Path) -> FileChange | None:
     declares nothing at all. Any number of processes may call this at once. Raises `KabarError`
     when the file cannot be understood; then none of it counts.
     """
-    if declared.digest(path) in {None, _applied(engine)}:
+    with reading(engine) as connection:
+        applied = _applied(connection)
+    if declared.digest(path) in {None, applied}:
         return None
     file = declared.read(path)
+    listed = {_as_stored(engine, feed.url): feed for feed in file.feeds}
+    difference = _compare(engine, listed)
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FILE_LOCK})
+        if _applied(connection) != applied:  # by another process, after what was compared
+            return None
         now = read_now(connection)
-        applied = {"name": _FILE, "digest": file.digest, "applied_at": now}
-        connection.execute(insert_or_update(connection, models.File, "name", applied))
-        added = _insert(connection, file.feeds, now, declared=True)
-        _declare(connection, [feed for feed in file.feeds if feed.url not in added], now)
-        return FileChange(len(added), _pause_others(connection, file.feeds))
+        change, is_all = _apply(connection, listed, difference, now)
+        if is_all:  # else the rest is done when this is called again
+            values = {"name": _FILE, "digest": file.digest, "applied_at": now}
+            connection.execute(insert_or_update(connection, models.File, "name", values))
+        return change
 
 
 def listing(engine: Engine, *, failing: bool = False) -> list[dict[str, Any]]:
@@ -145,17 +161,96 @@ def remove(engine: Engine, feed_id: int) -> None:
         connection.execute(delete(models.Feed).where(models.Feed.id == feed_id))
 
 
-def _applied(engine: Engine) -> str | None:
+def _applied(connection: Connection) -> str | None:
+    digest = select(models.File.digest).where(models.File.name == _FILE)
+    return connection.execute(digest).scalar()
+
+
+def _as_stored(engine: Engine, url: str) -> str:
+    return models.PlainText().process_bind_param(url, engine.dialect) or ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """The ids of feeds that are not as the file has them, and what else it lists."""
+
+    feed_ids: Sequence[int]
+    new: Sequence[Declared]
+
+
+def _compare(engine: Engine, listed: Mapping[str, Declared]) -> _Difference:
+    """Compare all feeds with what the file lists. Nothing is locked: it takes a second for 100,000,
+    and nobody is to wait that long.
+    """
     with reading(engine) as connection:
-        digest = select(models.File.digest).where(models.File.name == _FILE)
-        return connection.execute(digest).scalar()
+        rows = connection.execute(select(*_COMPARED)).all()
+        # After the feeds: one that moves in between is found under one of its URLs.
+        former = _all_former(connection)
+    known = {row.url for row in rows}.union(former)
+    return _Difference(
+        [row.id for row, _ in _differing(rows, listed, former)],
+        [feed for url, feed in listed.items() if url not in known],
+    )
+
+
+def _apply(
+    connection: Connection, listed: Mapping[str, Declared], difference: _Difference, now: datetime
+) -> tuple[FileChange, bool]:
+    """Make the feeds what the file lists; what that changed, and whether it was all there is to do.
+
+    Polls go on meanwhile, and may have moved feeds since they were compared; what counts is what a
+    row is once it is locked.
+    """
+    rows = _lock(connection, difference.feed_ids)
+    differing = _differing(rows, listed, _all_former(connection))
+    _declare(connection, [(row.id, said) for row, said in differing if said], now)
+    paused = _pause(connection, [row.id for row, said in differing if said is None])
+    added = _insert(connection, difference.new, now, declared=True)
+    # Less if a feed went up in another one, or somebody else added one.
+    is_all = len(rows) == len(difference.feed_ids) and added == len(difference.new)
+    return FileChange(added, paused), is_all
+
+
+def _differing(
+    rows: Sequence[_Row], listed: Mapping[str, Declared], former: Mapping[str, int]
+) -> list[tuple[_Row, Declared | None]]:
+    """The feeds that are not as the file has them, each with what that says of it; None if it is to
+    be paused.
+    """
+    moved = {feed_id: listed[url] for url, feed_id in former.items() if url in listed}
+    said_of = [(row, listed.get(row.url) or moved.get(row.id)) for row in rows]
+    return [
+        (row, said)
+        for row, said in said_of
+        if (row.declared if said is None else not _is_as_said(row, said))
+    ]
+
+
+def _is_as_said(row: _Row, said: Declared) -> bool:
+    return (
+        row.declared
+        and row.state != "undeclared"
+        and (not said.title or row.title == said.title)
+        and all(getattr(row, name) == value for name, value in _given(said).items())
+    )
+
+
+def _lock(connection: Connection, feed_ids: Sequence[int]) -> Sequence[_Row]:
+    """Lock these feeds as polls do, in the same order; their rows, as they are now."""
+    ids = given(connection.dialect.name, Given("id", int))
+    statement = (
+        select(*_COMPARED)
+        .join_from(_FEEDS, ids.table, _FEEDS.c.id == ids.table.c.id)
+        .order_by(_FEEDS.c.id)
+        .with_for_update(key_share=True, of=_FEEDS)
+    )
+    return connection.execute(statement, ids.parameters([(each,) for each in feed_ids])).all()
 
 
 def _insert(
     connection: Connection, feeds: Sequence[Declared], now: datetime, *, declared: bool
-) -> set[str]:
-    """Insert what is not there; its URLs."""
-    former = _former(connection, [feed.url for feed in feeds])
+) -> int:
+    """Insert what is not there; how many."""
     within = min(len(feeds) * _APART, _LONGEST_SPREAD)
     rows = [
         {
@@ -167,12 +262,11 @@ def _insert(
             "created_at": now,
         }
         for feed in feeds
-        if feed.url not in former
     ]
     if not rows:
-        return set()
-    statement = insert_new(connection, models.Feed).returning(models.Feed.url)
-    return set(connection.execute(statement, rows).scalars())
+        return 0
+    statement = insert_new(connection, models.Feed).returning(models.Feed.id)
+    return len(connection.execute(statement, rows).all())
 
 
 def _given(feed: Declared) -> dict[str, Any]:
@@ -184,32 +278,35 @@ def _given(feed: Declared) -> dict[str, Any]:
     }
 
 
-def _former(connection: Connection, urls: Sequence[str]) -> dict[str, int]:
-    """The ids of feeds that moved away from one of these URLs, by that URL."""
-    former = models.FormerUrl
-    found: dict[str, int] = {}
+def _former(connection: Connection, urls: Sequence[str]) -> set[str]:
+    """Those of `urls` that feeds moved away from."""
+    found: set[str] = set()
     for part in _parts(urls):
-        statement = select(former.url, former.feed_id).where(former.url.in_(part))
-        found |= {row.url: row[1] for row in connection.execute(statement)}
+        statement = select(models.FormerUrl.url).where(models.FormerUrl.url.in_(part))
+        found.update(connection.execute(statement).scalars())
     return found
 
 
-def _declare(connection: Connection, feeds: Sequence[Declared], now: datetime) -> None:
+def _all_former(connection: Connection) -> dict[str, int]:
+    """The ids of feeds by the URLs that they moved away from."""
+    rows = connection.execute(select(models.FormerUrl.url, models.FormerUrl.feed_id))
+    return {row.url: row.feed_id for row in rows}
+
+
+def _declare(connection: Connection, feeds: Sequence[tuple[int, Declared]], now: datetime) -> None:
     """Bring feeds that are there to what is declared of them."""
-    ids = _ids(connection, [feed.url for feed in feeds])
+    if not feeds:
+        return
     within = min(len(feeds) * _APART, _LONGEST_SPREAD)
     rows = [
         {
-            "feed_id": ids[feed.url],
+            "feed_id": feed_id,
             "new_title": feed.title or None,
             "new_due_at": now + spread(feed.url, within),
             **_given(feed),
         }
-        for feed in feeds
-        if feed.url in ids
+        for feed_id, feed in feeds
     ]
-    if not rows:
-        return
     is_paused = models.Feed.state == "undeclared"
     statement = (
         update(_FEEDS)
@@ -226,35 +323,17 @@ def _declare(connection: Connection, feeds: Sequence[Declared], now: datetime) -
             ),
         )
     )
-    # In the order in which polls lock them.
-    connection.execute(statement, sorted(rows, key=lambda row: row["feed_id"]))
+    connection.execute(statement, rows)
 
 
-def _ids(connection: Connection, urls: Sequence[str]) -> dict[str, int]:
-    found = _former(connection, urls)
-    for part in _parts(urls):
-        statement = select(models.Feed.url, models.Feed.id).where(models.Feed.url.in_(part))
-        found |= {row.url: row[1] for row in connection.execute(statement)}
-    return found
-
-
-def _pause_others(connection: Connection, listed: Collection[Declared]) -> int:
-    urls = {feed.url for feed in listed}
-    former = select(models.FormerUrl.url, models.FormerUrl.feed_id)
-    still = {feed_id for url, feed_id in connection.execute(former) if url in urls}
-    declared_urls = select(models.Feed.id, models.Feed.url).where(models.Feed.declared)
-    gone = [
-        feed_id
-        for feed_id, url in connection.execute(declared_urls)
-        if url not in urls and feed_id not in still
-    ]
-    for part in _parts(sorted(gone)):
+def _pause(connection: Connection, feed_ids: Sequence[int]) -> int:
+    for part in _parts(feed_ids):
         connection.execute(
             update(models.Feed)
             .where(models.Feed.id.in_(part))
             .values(declared=False, state="undeclared")
         )
-    return len(gone)
+    return len(feed_ids)
 
 
 def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
