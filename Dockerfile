@@ -20,6 +20,10 @@ COPY --from=build /opt/kabar /opt/kabar
 ENV PATH=/opt/kabar/bin:$PATH
 # config/kabar.toml and config/feeds.toml are looked for from here.
 WORKDIR /srv/kabar
+# Without a folder of the user's in their place, these are what pages are cleaned by.
+COPY config/cleaning config/cleaning
+COPY config/sites config/sites
+COPY config/sources.toml config/
 # A number, so that an engine can see that it is not root.
 USER 10001:10001
 STOPSIGNAL SIGTERM

@@ -20,8 +20,15 @@ LIMIT_SECONDS = 1_800
 INTRODUCTION = "# Benchmarks\n\nWritten by `make bench`, on a machine with {machine}.\n"
 
 
+NOT_HERE = 2  # the exit code of a benchmark whose data stands in no repository
+
+
 class BenchmarkError(Exception):
     """A benchmark ended without figures; the message says which, and why."""
+
+
+class NotHereError(Exception):
+    """A benchmark lacks here what it needs; it has said what."""
 
 
 def main(chosen: Sequence[str]) -> int:
@@ -35,6 +42,8 @@ def main(chosen: Sequence[str]) -> int:
         try:
             plot = ("--plot", str(PLOTS[name])) if name in PLOTS and not chosen else ()
             tables.append(table(run(name, *plot)))
+        except NotHereError:
+            print(f"bench: {name} is left out", file=sys.stderr)
         except BenchmarkError as error:
             print(f"bench: {error}; docs/benchmarks.md stays as it was", file=sys.stderr)
             return 1
@@ -49,7 +58,7 @@ def names() -> list[str]:
 
 
 def run(name: str, *options: str) -> dict[str, Any]:
-    """The report of one benchmark. Raises `BenchmarkError`."""
+    """The report of one benchmark. Raises `BenchmarkError`, or `NotHereError`."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", f"bench.{name}", "--json", *options],
@@ -61,6 +70,8 @@ def run(name: str, *options: str) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         raise BenchmarkError(f"{name}: not done after {LIMIT_SECONDS} s") from None
+    if done.returncode == NOT_HERE:
+        raise NotHereError(name)
     if done.returncode:
         raise BenchmarkError(f"{name}: exit code {done.returncode}")
     try:

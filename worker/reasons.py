@@ -71,3 +71,4 @@ class Reason(StrEnum):
 
     # Deliveries.
     ENDPOINT_DISABLED = "endpoint_disabled", "the endpoint was disabled or removed"
+    CANCELLED = "cancelled", "cancelled by hand"

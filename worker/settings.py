@@ -27,6 +27,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -49,6 +50,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 _NOT_SETTINGS = {"KABAR_CONFIG", "KABAR_IMAGE"}  # the latter is docker-compose.yml's
 _YEAR = 31_536_000
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:[0-9]{1,5})?")
+_SEALING_KEY = re.compile(r"[A-Za-z0-9+/_-]{43}=")
 _BASE_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?", re.IGNORECASE)
 
 
@@ -81,6 +83,16 @@ def _host(value: str) -> str:
 
 def _network(value: object) -> object:
     return ip_network(value) if isinstance(value, str) else value
+
+
+def _sealing_keys(keys: SecretStr | None) -> SecretStr | None:
+    for key in keys.get_secret_value().split(",") if keys else ():
+        if not _SEALING_KEY.fullmatch(key.strip()):
+            raise ValueError(
+                "32 random bytes in base64 were expected (`openssl rand -base64 32`), or several "
+                "such keys with commas: the first encrypts, each decrypts"
+            )
+    return keys
 
 
 OptionalUrl = Annotated[str | None, BeforeValidator(_none_if_empty)]
@@ -181,7 +193,7 @@ class FetchSettings(_Section):
 
 class ProcessSettings(_Section):
     batch: int = Field(default=8, ge=1, le=100, description="articles a task claims at once")
-    summary_sentences: int = Field(default=3, ge=1, le=6)
+    summary_sentences: int = Field(default=4, ge=1, le=6, description="in a summary, at most")
     summary_characters: int = Field(default=600, ge=80, description="a summary's length at most")
 
 
@@ -200,6 +212,12 @@ class PublishSettings(_Section):
 
 
 class WebhookSettings(_Section):
+    secret_key: Annotated[
+        SecretStr | None, BeforeValidator(_none_if_empty), AfterValidator(_sealing_keys)
+    ] = Field(
+        default=None,
+        description="what signing secrets are encrypted with in the store; empty: they are not",
+    )
     batch: int = Field(default=50, ge=1, le=500, description="endpoints a task serves at once")
     max_in_flight: int = Field(default=4, ge=1, le=64, description="requests at once an endpoint")
     timeout_seconds: float = Field(default=15, gt=0, le=30, description="a delivery attempt in all")
@@ -512,5 +530,5 @@ def _origin(key: str, path: Path | None) -> str:
 
 def _shown(key: str, value: Any) -> str:
     # A file named by a variable is there to keep its content from being seen.
-    is_secret = key.endswith(".url") or _origin(key, None).endswith("_FILE")
+    is_secret = key.endswith((".url", ".secret_key")) or _origin(key, None).endswith("_FILE")
     return "(hidden)" if is_secret else repr(value)

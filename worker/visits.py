@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from sqlalchemy import RowMapping
 
@@ -175,16 +176,22 @@ class Visits:
         the other; each is asked for as politely as the first.
         """
 
+        rests: list[timedelta] = []
+
         async def ask(url: str) -> Page | None:
-            return await self._ask_more(article, url)
+            came = await self._ask_more(article, url)
+            if came and came.cool_down and host_of(url) == host_of(article.url or ""):
+                rests.append(came.cool_down)
+            return came.pages[0] if came and came.pages else None
 
         (first,) = outcome.pages
         if url := articles.elsewhere(first):
             first = await ask(url) or first
-        return articles.completed(outcome, await articles.gather(first, ask))
+        gathered = await articles.gather(first, ask)
+        return replace(articles.completed(outcome, gathered), cool_down=max(rests, default=None))
 
-    async def _ask_more(self, article: Article, url: str) -> Page | None:
-        """One more page of an article; None when it cannot be had now."""
+    async def _ask_more(self, article: Article, url: str) -> FetchOutcome | None:
+        """What came of one more page of an article; None when it cannot be asked for now."""
         if token := self._tokens.pop(article.id, None):  # its host may take one at a time only
             await batches.hand_in(self._context, [token])
         spacing = await self._spacing(article.id, url)
@@ -198,10 +205,9 @@ class Visits:
             return None
         try:
             most_seconds = min(most_seconds, batches.seconds_for_one(self._clock))
-            outcome = await self._fetch(article, url, most_seconds)
+            return await self._fetch(article, url, most_seconds)
         finally:
             await batches.hand_in(self._context, [token])
-        return outcome.pages[0] if outcome.pages else None
 
     async def _spacing(self, article_id: int, url: str) -> float | None:
         """Seconds between two requests to the host of `url` that it asks for; None when that is

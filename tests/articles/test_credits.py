@@ -77,6 +77,61 @@ class TestLines:
         assert isinstance(credit_lines.read([line]), Credits)
 
 
+class TestSigned:
+    @pytest.mark.parametrize(
+        ("text", "sources"),
+        [
+            ("Warga pulang. EFE", ("EFE",)),
+            ("Warga pulang. AFP/Reuters.", ("AFP", "Reuters")),
+            ("“Warga pulang.” (ant/AFP)", ("AFP",)),
+            ("Warga pulang! -- BERNAMA", ("Bernama",)),
+            ("住民が帰った。（共同）", ("Kyodo",)),
+        ],
+    )
+    def test_agencies_behind_the_last_sentence(self, text: str, sources: tuple[str, ...]) -> None:
+        rest, found = credit_lines.signed(text)
+        assert found == sources
+        assert rest in {"Warga pulang.", "“Warga pulang.”", "Warga pulang!", "住民が帰った。"}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "EFE",
+            "Warga pulang. (ams/sip)",
+            "Warga pulang. Ani",
+            "Warga pulang, kata AFP",
+            "Warga pulang (AFP)",
+            "Warga pulang. Reuters menulis itu kemarin.",
+        ],
+    )
+    def test_other_ends_stay(self, text: str) -> None:
+        assert credit_lines.signed(text) == (text, ())
+
+    @given(st.text(alphabet="AFPap.。 （）()-/EFE", max_size=120))
+    def test_only_the_end_is_taken(self, text: str) -> None:
+        rest, found = credit_lines.signed(text)
+        assert text.startswith(rest)
+        assert bool(found) == (rest != text)
+
+
+class TestHelped:
+    @pytest.mark.parametrize(
+        ("byline", "sources"),
+        [
+            ("Par Gwen Le Bihan avec AFP", ("AFP",)),
+            ("avec AFP et Reuters", ("AFP", "Reuters")),
+            ("Von Naya Zuhdi (mit dpa)", ("dpa",)),
+            ("By Naya Zuhdi with Ani", ()),
+            ("Par Gwen avec Naya et AFP", ()),
+            ("avec AFP, il est venu", ()),
+            ("", ()),
+        ],
+    )
+    def test_bylines(self, byline: str, sources: tuple[str, ...]) -> None:
+        assert credit_lines.helped(byline) == sources
+
+
 class TestAgencies:
     @pytest.mark.parametrize(
         ("written", "name"),

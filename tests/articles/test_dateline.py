@@ -26,10 +26,17 @@ class TestDatelines:
             ("Berlin/Brüssel (dpa/lby) - ", "Berlin/Brüssel", "dpa", None),
             ("Jakarta, CNN Indonesia -- ", "Jakarta", None, "CNN Indonesia"),
             ("Washington, D.C. (AFP) - ", "Washington, D.C.", "AFP", None),
+            ("LA CROSSE, Wis. (AP) — ", "La Crosse, Wis.", "AP", None),
+            ("NEW YORK, NY (AP) — ", "New York, NY", "AP", None),
             ("(ANTARA) - ", None, "ANTARA", None),
             ("SEMARANG - ", "Semarang", None, None),
             ("Semarang – ", "Semarang", None, None),
             ("新华社北京1月22日电 ", "北京", "Xinhua", None),
+            ("Semarang (EFE).- ", "Semarang", "EFE", None),
+            ("КЕДРОВКА, 5 декабря. /ТАСС/. ", "Кедровка", "TASS", None),
+            ("SEMARANG, December 5. /TASS/. ", "Semarang", "TASS", None),
+            ("/ТАСС/. ", None, "TASS", None),
+            ("Semarang /dpa/ - ", "Semarang", "dpa", None),
             ("Lembang (Kabar Desa) - ", "Lembang", "Kabar Desa", None),
         ],
     )
@@ -51,6 +58,7 @@ class TestDatelines:
             "Presiden Republik Indonesia Raya - Jembatan lama dibuka.",
             "Baca juga: Jembatan lama",
             "PDI - Jembatan lama dibuka.",
+            "Semarang /Solo/ dibuka.",
         ],
     )
     def test_left_alone(self, text: str) -> None:

@@ -1,6 +1,7 @@
 """Fetching a page: what is asked, and what the answer means for the article."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.http.peers import LOOPBACK, answer, header, peer
-from worker.articles import Article, Page, crashed, decide, forbidden, put_off, request
+from worker.articles import (
+    Article,
+    Gathered,
+    Page,
+    completed,
+    crashed,
+    decide,
+    forbidden,
+    put_off,
+    request,
+)
 from worker.http import Client, Response
 from worker.http.robots import Robots, RobotsFile
 from worker.reasons import Reason
@@ -71,6 +82,56 @@ class TestAPage:
         outcome = decide(article(), response(Content_Type=kind), NOW, SETTINGS)
         assert (outcome.result, outcome.reason) == ("degraded", Reason.NOT_HTML)
         assert (outcome.detail, outcome.pages, outcome.status) == (kind, (), 200)
+
+
+class TestWhatIsSentAsHtml:
+    @pytest.mark.parametrize(
+        ("body", "kind"),
+        [
+            (b"%PDF-1.7\n<p>x</p>", "PDF"),
+            (b"\x89PNG\r\n\x1a\n", "an image"),
+            (b"PK\x03\x04<p>x</p>", "an archive"),
+            (b' \n{"html": "<p>x</p>"}', "JSON"),
+            (b"[1, 2]", "JSON"),
+        ],
+    )
+    def test_and_is_none(self, body: bytes, kind: str) -> None:
+        came = replace(response(Content_Type="text/html"), body=body)
+        outcome = decide(article(), came, NOW, SETTINGS)
+        assert (outcome.result, outcome.reason) == ("degraded", Reason.NOT_HTML)
+        assert outcome.detail == f"{kind}, sent as text/html"
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"{{ title }}<p>x</p>", b"[Iklan] <p>x</p>", b"<p>%PDF-</p>", b"[" * 99_999]
+    )
+    def test_and_may_be(self, body: bytes) -> None:
+        came = replace(response(Content_Type="text/html"), body=body)
+        assert decide(article(), came, NOW, SETTINGS).result == "fetched"
+
+
+class TestChecksAndWalls:
+    @pytest.mark.parametrize("status", [403, 429, 503])
+    def test_a_check_is_not_tried_again(self, status: int) -> None:
+        title = b"<title>Just a moment...</title>"
+        came = replace(response(status, Retry_After="60"), body=title)
+        outcome = decide(article(), came, NOW, SETTINGS)
+        assert (outcome.result, outcome.reason) == ("degraded", Reason.BOT_CHECK)
+        assert (outcome.cool_down is None) == (status == 403)
+
+    def test_payment_is_asked_for(self) -> None:
+        outcome = decide(article(), response(402), NOW, SETTINGS)
+        assert (outcome.result, outcome.reason) == ("degraded", Reason.PAYWALLED)
+
+
+class TestParts:
+    def test_take_the_place_of_the_first(self) -> None:
+        outcome = decide(article(), response(Content_Type=HTML), NOW, SETTINGS)
+        parts = (*outcome.pages, *outcome.pages)
+        whole = completed(outcome, Gathered(parts))
+        assert (whole.result, whole.pages, whole.reason) == ("fetched", parts, None)
+        some = completed(outcome, Gathered(parts, "part 3 could not be fetched"))
+        assert (some.result, some.pages, some.reason) == ("fetched", parts, Reason.INCOMPLETE)
+        assert some.detail == "part 3 could not be fetched"
 
 
 class TestNoPage:

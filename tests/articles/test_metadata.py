@@ -64,8 +64,8 @@ class TestWhole:
             tags=("jembatan", "semarang"),
             image=Image(
                 "https://www.lembahraya.example/foto/jembatan.jpg",
-                "Warga di jembatan",
-                "ANTARA FOTO/Adi Sono/foc",
+                "Warga di jembatan.",
+                "ANTARA FOTO/Adi Sono/foc.",
             ),
             language="id",
             canonical_url=URL,
@@ -158,6 +158,13 @@ class TestPeople:
         head = article(author="Alfian Adi", editor={"name": "Alfian Adi"})
         found = read(H1, head)
         assert (found.authors, found.editor) == ((), "Alfian Adi")
+
+    def test_an_agency_beside_the_author(self) -> None:
+        byline = "<div>Par <span itemprop='author'>Gwen Le Bihan</span> avec AFP</div>"
+        found = read(f"{H1}{byline}<p>Ils sont <b>venus</b> avec EFE</p>")
+        assert (found.authors, found.credited_sources) == (("Gwen Le Bihan",), ("AFP",))
+        found = read(f"{H1}<p class='byline'>Par <b>Gwen Le Bihan</b> avec EFE</p>")
+        assert found.credited_sources == ("EFE",)
 
     def test_labels_in_a_caption_are_of_its_picture(self) -> None:
         assert (
@@ -273,6 +280,11 @@ class TestDates:
             datetime(2022, 1, 22, 10, tzinfo=UTC),
             None,
         )
+
+    def test_a_change_in_the_minute_of_publication(self) -> None:
+        head = article(datePublished="2022-01-22T10:00:05Z", dateModified="2022-01-22T10:00:40Z")
+        found = read(head=head)
+        assert found.modified_at == found.published_at == datetime(2022, 1, 22, 10, tzinfo=UTC)
 
     def test_a_change_alone_is_the_publication(self) -> None:
         found = read(head=article(dateModified="2022-01-22T10:00Z"))

@@ -225,6 +225,13 @@ class TestGathered:
         assert (len(came.pages), len(asked)) == (MOST_PARTS, MOST_PARTS - 1)
         assert came.missing == f"it has more than {MOST_PARTS} parts"
 
+    def test_parts_of_megabytes(self) -> None:
+        first = part(1, link("?page=2"))
+        heavy = "<!--" + "x" * 6_000_000 + "-->"
+        site = chain(9, lambda n: part(n, link(f"?page={n + 1}", "Next") + heavy))
+        came, _ = gathered(first, site)
+        assert (len(came.pages), came.missing) == (5, "it has more than 5 parts")
+
     def test_just_as_many_as_there_may_be(self) -> None:
         first = part(1, link("?page=2"))
         last = MOST_PARTS
@@ -249,7 +256,8 @@ def test_whatever_a_page_holds(body: str) -> None:
 @pytest.mark.parametrize(
     "unit",
     ["<script>", "<!--", "<a ", "<link canonical ", ' href=" ', "<a href='?page=2'>", ">>>>>>>>>",
-     "<link rel=canonical href=", "\n\t ", "<style", "< href   =   ", "<div>", "<link ", "<p>long "],
+     "<link rel=canonical href=", "\n\t ", "<style", "< href   =   ", "<div>", "<link ",
+     "<p>long "],
 )  # fmt: skip
 def test_no_page_takes_for_ever(unit: str) -> None:
     """Two megabytes of it: what takes the square of that would go on for hours."""

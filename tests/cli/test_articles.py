@@ -8,10 +8,13 @@ from sqlalchemy import Engine
 
 from tests.cli.rows import publish
 from tests.cli.running import Commands
-from tests.store.rows import HOUR, NOON, add_article, claimed
+from tests.store.rows import HOUR, NOON, add_article, change, claimed, row
+from worker.articles import FetchOutcome, Page
 from worker.reasons import Reason
-from worker.store import stories
+from worker.store import articles, stories
 from worker.store.articles import step
+from worker.store.models import Article
+from worker.store.sessions import read_now, reading
 from worker.stories import url_key
 
 URL = "https://example.org/berita/harga-cabai"
@@ -180,6 +183,50 @@ class TestExplain:
         assert self.explained(kabar) == "waits for fetch, due 2026-03-04 19:00:00"
         document = kabar("articles", "explain", "1", "--json").json
         assert document["due_at"] == "2026-03-04T12:00:00+00:00"
+
+
+class TestReprocess:
+    @pytest.fixture
+    def done(self, either_store: Engine) -> int:
+        """An article that is done, with its page kept."""
+        number = add_article(either_store, "fetch", url=URL, url_key=url_key(URL))
+        with reading(either_store) as connection:
+            now = read_now(connection)
+        page = Page(URL, b"<p>As it came.</p>", None, now - timedelta(hours=5))
+        outcome = FetchOutcome(number, "fetched", now, (page,))
+        articles.save_fetched(either_store, claimed(either_store, "fetch"), [outcome])
+        change(either_store, Article, stage="done")
+        return number
+
+    @pytest.mark.parametrize("which", [[URL], ["--since", "6h"], ["--since", "2d", URL]])
+    def test_a_done_article(
+        self, kabar: Commands, either_store: Engine, done: int, which: list[str]
+    ) -> None:
+        assert kabar("articles", "reprocess", *which).out == "1 article will be cleaned again\n"
+        assert row(either_store, Article)["stage"] == "process"
+        again = kabar("articles", "reprocess", *which, "--json").json
+        assert again == {"articles": [], "skipped": [done] if URL in which else []}
+
+    @pytest.mark.parametrize("which", [["--since", "4h"], ["--since", "10m"]])
+    def test_one_that_is_older(
+        self, kabar: Commands, either_store: Engine, done: int, which: list[str]
+    ) -> None:
+        assert kabar("articles", "reprocess", *which).out == "0 articles will be cleaned again\n"
+        out = kabar("articles", "reprocess", *which, str(done)).out
+        assert out.splitlines()[1].startswith(f"article {done} is left as it is: ")
+        assert row(either_store, Article)["stage"] == "done"
+
+    @pytest.mark.parametrize("age", ["2", "d", "-1d", "2 weeks", "99999d", ""])
+    def test_an_age_that_is_none(self, kabar: Commands, store: Engine, age: str) -> None:
+        done = kabar("articles", "reprocess", "--since", age)
+        assert done.error == f"kabar: --since {age}: 2d, 12h or 30m was expected"
+
+    def test_all_of_them_are_to_be_asked_for(self, kabar: Commands, store: Engine) -> None:
+        error = kabar("articles", "reprocess").error
+        assert error == "kabar: which articles? name some, or give --since 2d"
+
+    def test_one_that_is_not_there(self, kabar: Commands, store: Engine) -> None:
+        assert "there is no article 99" in kabar("articles", "reprocess", "99").error
 
 
 def shown(at: datetime) -> str:

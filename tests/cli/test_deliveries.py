@@ -1,6 +1,6 @@
 """`kabar deliveries`."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from tests.cli.running import Commands
 from tests.store.rows import NOON, change, claimed, row, rows
 from worker.reasons import Reason
 from worker.store import webhooks
-from worker.store.models import Delivery, Endpoint
+from worker.store.models import Attempt, Delivery, Endpoint
 from worker.webhooks import AttemptOutcome
 
 HOOK = "https://example.org/hook"
@@ -61,6 +61,9 @@ def test_those_of_an_endpoint_and_in_a_state(kabar: Commands, either_store: Engi
 
     assert listed("--state", "dead") == ["dead"]
     assert listed("--endpoint", "desk") == listed("--endpoint", number) == ["pending", "dead"]
+    assert listed("--failed") == ["dead"]
+    assert listed("--since", "2h") == [], "they were made at noon of another day"
+    assert len(listed("--until", "2h")) == len(listed())
     assert listed("--endpoint", "desk", "--state", "sent") == listed("--endpoint", "night") == []
 
 
@@ -127,3 +130,88 @@ def test_what_is_no_number(kabar: Commands, store: Engine, number: str) -> None:
     done = kabar("deliveries", "show", number)
     assert done.code == 2
     assert "Invalid value for 'ID'" in done.error
+
+
+class TestReplay:
+    def test_a_delivery_is_sent_again(self, kabar: Commands, either_store: Engine) -> None:
+        add_endpoint(either_store, "desk", HOOK)
+        publish(either_store)
+        attempt(either_store, state="dead", status=500, reason=Reason.SERVER_ERROR)
+        number = row(either_store, Delivery)["id"]
+        out = kabar("deliveries", "replay", str(number), "99").out
+        assert out == (
+            "1 delivery will be sent again\ndelivery 99 is left as it is: in flight, or not there\n"
+        )
+        assert row(either_store, Delivery)["state"] == "pending"
+        attempt(either_store, state="sent")
+        assert [one["number"] for one in rows(either_store, Attempt)] == [1, 2]
+
+    def test_all_that_failed(self, kabar: Commands, either_store: Engine) -> None:
+        add_endpoint(either_store, "desk", HOOK)
+        add_endpoint(either_store, "night", HOOK)
+        publish(either_store)
+        change(either_store, Delivery, state="dead", created_at=datetime.now(UTC))
+        failed = ("--failed", "--since", "2h", "--endpoint", "desk")
+        assert kabar("deliveries", "replay", *failed, "--dry-run").out == (
+            "1 delivery would be sent again\n"
+        )
+        assert kabar("deliveries", "replay", *failed, "--dry-run", "--json").json == {
+            "deliveries": 1
+        }
+        desk = row(either_store, Endpoint, name="desk")["id"]
+        due = row(either_store, Delivery, endpoint_id=desk)["id"]
+        done = kabar("deliveries", "replay", *failed, "--json").json
+        assert done == {"due": [due], "held": []}
+        assert kabar("deliveries", "replay", *failed).out == "0 deliveries will be sent again\n"
+        assert [one["state"] for one in rows(either_store, Delivery)] == ["pending", "dead"]
+
+    def test_for_a_disabled_endpoint(self, kabar: Commands, store: Engine) -> None:
+        add_endpoint(store, "desk", HOOK)
+        publish(store)
+        change(store, Endpoint, state="disabled")
+        change(store, Delivery, state="dead")
+        out = kabar("deliveries", "replay", "--state", "dead").out
+        assert out.startswith("0 deliveries will be sent again\n1 delivery held: the endpoint is")
+
+
+class TestCancel:
+    def test_what_waits_is_cancelled(self, kabar: Commands, either_store: Engine) -> None:
+        add_endpoint(either_store, "desk", HOOK)
+        publish(either_store)
+        publish(either_store)
+        first, second = (str(one["id"]) for one in rows(either_store, Delivery))
+        assert kabar("deliveries", "cancel", first, "--dry-run").out == (
+            "1 delivery would be cancelled\n"
+        )
+        assert kabar("deliveries", "cancel", first).out == "1 delivery cancelled\n"
+        assert kabar("deliveries", "cancel", first).out == (
+            "0 deliveries cancelled\n"
+            f"delivery {first} is left as it is: sent, dead or cancelled already, or not there\n"
+        )
+        waiting = ("--state", "pending", "--json")
+        assert kabar("deliveries", "cancel", *waiting).json == {"cancelled": [int(second)]}
+        (listed, _) = kabar("deliveries", "list", "--state", "cancelled", "--json").json
+        assert listed["reason"] == "cancelled"
+
+
+@pytest.mark.parametrize("verb", ["replay", "cancel"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "which deliveries? name some, or give --failed or --state"),
+        (["--endpoint", "desk"], "which deliveries?"),
+        (["--failed", "--since", "soon"], "--since soon: 2d, 12h or 30m was expected"),
+        (["--failed", "--endpoint", "dsk"], "did you mean desk?"),
+        (["0"], "greater than or equal to 1"),
+    ],
+)
+def test_what_is_not_meant(
+    kabar: Commands, store: Engine, verb: str, arguments: list[str], message: str
+) -> None:
+    add_endpoint(store, "desk", HOOK)
+    publish(store)
+    before = row(store, Delivery)
+    done = kabar("deliveries", verb, *arguments)
+    assert done.code in {1, 2}
+    assert message in done.error
+    assert row(store, Delivery) == before

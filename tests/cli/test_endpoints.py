@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine
 from standardwebhooks.webhooks import Webhook
 
 from tests.cli.rows import add_endpoint, publish
 from tests.cli.running import Commands
 from tests.http.peers import Handler, answer, header, raw, stall
-from tests.store.rows import NOON, change, claimed, row, rows
+from tests.store.rows import NOON, add_feed, change, claimed, row, rows
 from tests.tasks.site import Site
 from worker import webhooks
+from worker.settings import WebhookSettings
 from worker.store import webhooks as statements
 from worker.store.models import Attempt, Delivery, Endpoint, Event
 
@@ -173,7 +178,253 @@ def test_an_endpoint_that_is_not_there(
     assert (done.code, done.error) == (1, f"kabar: there is no endpoint {asked}{hint}")
 
 
-@pytest.mark.parametrize("verb", ["remove", "test"])
+class TestRules:
+    def test_an_endpoint_is_added_with_rules_and_routed_anew(
+        self, kabar: Commands, either_store: Engine
+    ) -> None:
+        feed = add_feed(either_store)
+        kabar(
+            "endpoints", "add", "desk", HOOK, "--language", "id", "--feed",
+            "https://example.org/feed", "--feed", str(feed), "--feed-tag", "daerah", "--publisher",
+            "Kabar", "--any", "banjir", "--any", "/gempa|badai/", "--all", "x", "--none", "y",
+            "--min-sources", "2",
+        )  # fmt: skip
+        assert row(either_store, Endpoint)["rules"] == {
+            "languages": ["id"], "feeds": [feed], "feed_tags": ["daerah"], "publishers": ["Kabar"],
+            "any_of": ["banjir", "/gempa|badai/"], "all_of": ["x"], "none_of": ["y"],
+            "min_sources": 2,
+        }  # fmt: skip
+        out = kabar("endpoints", "show", "desk").out
+        for line in (
+            "feeds       https://example.org/feed", "any of      banjir, /gempa|badai/",
+            "publishers  Kabar", "sources     2 at least",
+        ):  # fmt: skip
+            assert f"{line}\n" in out
+        assert kabar("endpoints", "route", "desk", "--any", "gempa").out == (
+            "desk    told of story.created\nany of  gempa\n"
+        )
+        assert row(either_store, Endpoint)["rules"] == {"any_of": ["gempa"]}
+        kabar("endpoints", "route", "desk", "--event", "feed.failing")
+        endpoint = row(either_store, Endpoint)
+        assert (endpoint["rules"], endpoint["event_types"]) == (None, ["feed.failing"])
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--any", "/(/"], "/(/ is no pattern of RE2: missing )"),
+            (["--none", "*"], "'*' is no keyword"),
+            (["--feed", "https://example.org/fed"], "did you mean https://example.org/feed?"),
+            (["--min-sources", "0"], "greater than or equal to 1"),
+            (["--event", "feed.lost"], "there is no event 'feed.lost'"),
+        ],
+    )
+    def test_what_is_no_rule(
+        self, kabar: Commands, store: Engine, arguments: list[str], message: str
+    ) -> None:
+        add_feed(store)
+        assert message in kabar("endpoints", "add", "desk", HOOK, *arguments).error
+        assert rows(store, Endpoint) == []
+        add_endpoint(store, "desk", HOOK)
+        before = row(store, Endpoint)
+        assert message in kabar("endpoints", "route", "desk", *arguments).error
+        assert row(store, Endpoint) == before
+
+    def test_a_story_is_explained_rule_by_rule(self, kabar: Commands, either_store: Engine) -> None:
+        rules = ("--language", "id", "--any", "banjir", "--min-sources", "2")
+        kabar("endpoints", "add", "desk", HOOK, *rules)
+        story = publish(either_store, title="Banjir lagi", publisher="One", content_hash="c" * 64)
+        asked = ("endpoints", "test", "desk", "--story", str(story))
+        out = kabar(*asked).out
+        assert [line.split() for line in out.splitlines()[1:5]] == [
+            ["event_types", "story.created", "story.created", "yes"],
+            ["languages", "id", "none", "no"],
+            ["any_of", "banjir", "banjir", "yes"],
+            ["min_sources", "2", "1", "no"],
+        ]
+        assert out.endswith("\nnot for desk: languages, sources\n")
+        document = kabar(*asked, "--json").json
+        assert (document["wanted"], document["told"], document["delivery"]) == (False, True, None)
+        assert document["rules"][2] == {
+            "rule": "any_of", "wanted": ["banjir"], "found": ["banjir"], "passed": True,
+        }  # fmt: skip
+
+        kabar("endpoints", "route", "desk", "--any", "banjir")
+        assert kabar(*asked).out.endswith(
+            "\ndesk wants this story; it was opened before the endpoint or its rules were there\n"
+        )
+        second = publish(either_store, title="Banjir")
+        number = row(either_store, Delivery)["id"]
+        out = kabar("endpoints", "test", "desk", "--story", str(second)).out
+        assert out.endswith(f"; it was told of it: delivery {number} is pending\n")
+
+    def test_a_story_that_nobody_was_told_of(self, kabar: Commands, store: Engine) -> None:
+        add_endpoint(store, "desk", HOOK)
+        story = publish(store, silent=True)
+        out = kabar("endpoints", "test", "desk", "--story", str(story)).out
+        assert "; nobody was told of it: its article was there before" in out
+        error = kabar("endpoints", "test", "desk", "--story", "99").error
+        assert error == "kabar: there is no story 99: `kabar stories list` shows the newest"
+
+
+class TestSecretFiles:
+    @pytest.mark.parametrize("text", ["{}", "{}\n", "  {} \r\n"])
+    def test_a_secret_is_read_from_a_file(
+        self, kabar: Commands, store: Engine, tmp_path: Path, text: str
+    ) -> None:
+        secret = webhooks.generate_secret()
+        (tmp_path / "secret").write_text(text.format(secret))
+        kabar("endpoints", "add", "desk", HOOK, "--secret-file", "secret")
+        assert row(store, Endpoint)["secret"] == secret
+
+    def test_a_secret_is_read_from_standard_input(
+        self, kabar: Commands, store: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        secret = webhooks.generate_secret()
+        monkeypatch.setattr("sys.stdin", StringIO(f"{secret}\n"))
+        kabar("endpoints", "add", "desk", HOOK, "--secret-file", "-")
+        assert row(store, Endpoint)["secret"] == secret
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--secret-file", "none"], "--secret-file none: No such file"),
+            (["--secret-file", "binary"], "--secret-file binary: not a text file"),
+            (["--secret-file", "empty"], "begins with whsec_"),
+            (["--secret-file", "empty", "--secret", "x"], "give one of them"),
+        ],
+    )
+    def test_what_cannot_be_read(
+        self, kabar: Commands, store: Engine, tmp_path: Path, arguments: list[str], message: str
+    ) -> None:
+        (tmp_path / "binary").write_bytes(b"\xff")
+        (tmp_path / "empty").touch()
+        assert message in kabar("endpoints", "add", "desk", HOOK, *arguments).error
+        assert rows(store, Endpoint) == []
+
+
+class TestPausing:
+    def test_an_endpoint_is_paused_and_resumed(self, kabar: Commands, either_store: Engine) -> None:
+        add_endpoint(either_store, "desk", HOOK)
+        assert kabar("endpoints", "pause", "desk").out == "paused desk\n"
+        assert "desk is paused already" in kabar("endpoints", "pause", "desk").error
+        assert row(either_store, Endpoint)["state"] == "paused"
+        assert kabar("endpoints", "resume", "desk").out == "resumed desk\n"
+        assert "desk is active already" in kabar("endpoints", "resume", "desk").error
+        assert row(either_store, Endpoint)["state"] == "active"
+
+    def test_what_was_held_goes_out(self, kabar: Commands, either_store: Engine) -> None:
+        add_endpoint(either_store, "desk", HOOK)
+        change(either_store, Endpoint, state="disabled", reason="gone")
+        publish(either_store)
+        assert "desk is disabled already" in kabar("endpoints", "pause", "desk").error
+        number = str(row(either_store, Delivery)["id"])
+        assert "`kabar endpoints resume desk`" in kabar("deliveries", "show", number).out
+        out = kabar("endpoints", "resume", "desk").out
+        assert out == "resumed desk; 1 held delivery goes out\n"
+        assert row(either_store, Delivery)["state"] == "pending"
+
+
+class TestRotation:
+    def test_a_new_secret_is_shown_once_and_the_old_one_signs_too(
+        self, kabar: Commands, either_store: Engine
+    ) -> None:
+        old = add_endpoint(either_store, "desk", HOOK)
+        first, new = kabar("endpoints", "rotate", "desk").out.splitlines()
+        assert first.startswith("rotated desk, the old one signs too until ")
+        endpoint = row(either_store, Endpoint)
+        assert endpoint["secret"] == new
+        ((kept),) = endpoint["old_secrets"]
+        assert kept["secret"] == old
+        left = datetime.fromisoformat(kept["until"]) - datetime.now(UTC)
+        assert timedelta(hours=23) < left <= timedelta(hours=24)
+        shown = kabar("endpoints", "show", "desk")
+        assert "secrets   2 sign, the last old one until " in shown.out
+        everything = shown.out + kabar("endpoints", "show", "desk", "--json").out
+        assert "whsec_" not in everything + kabar("endpoints", "list", "--json").out
+
+    def test_without_grace(self, kabar: Commands, store: Engine, tmp_path: Path) -> None:
+        add_endpoint(store, "desk", HOOK)
+        secret = webhooks.generate_secret()
+        (tmp_path / "secret").write_text(secret)
+        done = kabar(
+            "endpoints", "rotate", "desk", "--grace", "0m", "--secret-file", "secret", "--json"
+        )
+        assert done.json == {"name": "desk", "secret": secret, "old_until": None}
+        endpoint = row(store, Endpoint)
+        assert (endpoint["secret"], endpoint["old_secrets"]) == (secret, None)
+        assert "secrets" not in kabar("endpoints", "show", "desk").out
+
+    @pytest.mark.parametrize(
+        ("grace", "message"), [("8d", "7d is the most"), ("soon", "2d, 12h or 30m was expected")]
+    )
+    def test_a_grace_that_cannot_be(
+        self, kabar: Commands, store: Engine, grace: str, message: str
+    ) -> None:
+        old = add_endpoint(store, "desk", HOOK)
+        assert message in kabar("endpoints", "rotate", "desk", "--grace", grace).error
+        assert row(store, Endpoint)["secret"] == old
+
+
+class TestEncryption:
+    KEY = "k" * 43 + "="
+
+    def test_new_secrets_are_encrypted_and_still_sign(
+        self, kabar: Commands, store: Engine, site: Site, monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:  # fmt: skip
+        (tmp_path / "key").write_text(self.KEY)
+        monkeypatch.setenv("KABAR_WEBHOOKS__SECRET_KEY_FILE", "key")
+        site.routes["/hook"] = answer(b"thanks")
+        allowed = ("--allow-http", "--allow-private")
+        added = kabar("endpoints", "add", "desk", site.url("/hook"), *allowed, "--json").json
+        assert row(store, Endpoint)["secret"].startswith("fernet:")
+        kabar("endpoints", "test", "desk")
+        new = kabar("endpoints", "rotate", "desk", "--json").json["secret"]
+        kabar("endpoints", "test", "desk")
+        before, after = site.requests
+        verified(before, added["secret"])
+        verified(after, added["secret"])
+        verified(after, new)
+        assert "whsec_" not in str(row(store, Endpoint))
+        monkeypatch.delenv("KABAR_WEBHOOKS__SECRET_KEY_FILE")
+        error = kabar("endpoints", "test", "desk").error
+        assert error.endswith("its signing secret is encrypted, and webhooks.secret_key is not set")
+
+    def test_those_that_are_there_are_encrypted(
+        self, kabar: Commands, either_store: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        secret = add_endpoint(either_store, "desk", HOOK)
+        kabar("endpoints", "rotate", "desk")
+        assert "is not set" in kabar("endpoints", "encrypt").error
+        monkeypatch.setenv("KABAR_WEBHOOKS__SECRET_KEY", self.KEY)
+        assert kabar("endpoints", "encrypt").out == "encrypted the secrets of 1 endpoint\n"
+        endpoint = row(either_store, Endpoint)
+        assert "whsec_" not in str(endpoint)
+        having = WebhookSettings(secret_key=SecretStr(self.KEY))
+        assert webhooks.unseal(endpoint["old_secrets"][0]["secret"], having) == secret
+
+        monkeypatch.setenv("KABAR_WEBHOOKS__SECRET_KEY", f"{'n' * 43}=,{self.KEY}")
+        kabar("endpoints", "encrypt")
+        having = WebhookSettings(secret_key=SecretStr("n" * 43 + "="))
+        assert (
+            webhooks.unseal(row(either_store, Endpoint)["old_secrets"][0]["secret"], having)
+            == secret
+        )
+
+    def test_the_key_is_not_shown(
+        self, kabar: Commands, store: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KABAR_WEBHOOKS__SECRET_KEY", self.KEY)
+        shown = kabar("config", "show")
+        assert "webhooks.secret_key" in shown.out
+        assert self.KEY not in shown.out + kabar("config", "show", "--json").out
+        monkeypatch.setenv("KABAR_WEBHOOKS__SECRET_KEY", "sesame")
+        error = kabar("config", "show").error
+        assert "KABAR_WEBHOOKS__SECRET_KEY = (hidden): 32 random bytes" in error
+        assert "sesame" not in error
+
+
+@pytest.mark.parametrize("verb", ["remove", "test", "pause", "resume", "rotate", "route"])
 def test_nothing_is_done_to_the_nearest(kabar: Commands, store: Engine, verb: str) -> None:
     add_endpoint(store, "newsdesk", HOOK)
     assert "did you mean newsdesk?" in kabar("endpoints", verb, "newsdsk").error

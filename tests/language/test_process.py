@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from worker.reasons import Reason
 from worker.settings import Settings
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-DAY = datetime(2026, 11, 24, tzinfo=UTC)
+AT = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parents[1] / "data" / "articles"
 URL = "https://lembah.example/berita/jembatan"
@@ -51,14 +52,23 @@ def settings(make_settings: MakeSettings) -> Settings:
 
 class TestFromThePage:
     def test_is_the_article(self, settings: Settings) -> None:
-        outcome = process(source([PAGE], content=CONTENT), settings)
+        outcome = process(source([PAGE], summary="", content=CONTENT), settings)
         assert (outcome.article_id, outcome.reason, outcome.detail) == (7, None, "")
         assert outcome.article.text.startswith("Jembatan lama di tepi kota Lembah")
         assert outcome.article.publisher == "Kabar Lembah"
         assert outcome.language == "id"
         assert outcome.summary is not None
         assert outcome.summary.text.startswith("Jembatan lama di tepi kota Lembah")
-        assert "pukul 22.00 WIB." in outcome.summary.text
+        assert outcome.summary.method == "lead"
+        assert (outcome.language, outcome.is_language_sure) == ("id", True)
+
+    def test_what_the_feed_says_of_it_comes_first(self, settings: Settings) -> None:
+        outcome = process(source([PAGE]), settings)
+        assert outcome.summary is not None
+        assert outcome.summary.method == "lead+publisher"
+        assert outcome.summary.text.startswith(
+            "Jembatan lama dibuka lagi pada Selasa pagi. Warga senang & menari. Jembatan lama di"
+        )
 
     def test_the_feeds_title_goes_before_the_pages(self, settings: Settings) -> None:
         assert process(source([PAGE]), settings).article.title == "Jembatan lama dibuka lagi"
@@ -66,7 +76,7 @@ class TestFromThePage:
         assert untitled.article.title == "Warga Lembah “menari” di jembatan"
 
     def test_the_feeds_time_goes_before_the_pages(self, settings: Settings) -> None:
-        assert process(source([PAGE]), settings).published_at == DAY
+        assert process(source([PAGE]), settings).published_at == AT
         assert process(source([PAGE], published_at=NOW), settings).published_at == NOW
 
 
@@ -130,6 +140,15 @@ class TestFromTheFeed:
     def test_depth(self, settings: Settings, html: str) -> None:
         outcome = process(source(summary=html), settings)
         assert outcome.article.title == "Jembatan lama dibuka lagi"
+
+
+class TestLanguage:
+    def test_in_doubt_is_that_of_the_host(self, settings: Settings) -> None:
+        doubtful = source(title="Harga naik", summary="", declared=None)
+        assert process(doubtful, settings).language is None
+        known = replace(doubtful, languages={"id": 200})
+        outcome = process(known, settings)
+        assert (outcome.language, outcome.is_language_sure) == ("id", False)
 
 
 class TestNextStage:

@@ -87,6 +87,14 @@ def test_a_benchmark_that_fails_leaves_the_report_as_it_was(
     assert (project / "docs" / "benchmarks.md").read_text() == "before\n"
 
 
+def test_a_benchmark_whose_data_is_not_here_is_left_out(project: Path) -> None:
+    (project / "bench" / "absent.py").write_text("raise SystemExit(2)")
+    done = bench(project)
+    assert done.returncode == 0
+    assert "bench: absent is left out\n" in done.stderr
+    assert (project / "docs" / "benchmarks.md").read_text().endswith(TABLE)
+
+
 def test_a_name_that_is_no_benchmark(project: Path) -> None:
     done = bench(project, "clams")
     assert (done.returncode, done.stderr) == (2, "bench: no clams among: claims\n")

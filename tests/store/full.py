@@ -62,8 +62,14 @@ def _publish(engine: Engine) -> None:
     """Three stories; one is being told of, two are to be."""
     secret = room.generate_secret()
     webhooks.add(engine, "desk", "https://example.org/hook", secret, event_types=EVENT_TYPES)
+    webhooks.add(
+        engine, "wire", "https://example.org/wire", secret,
+        event_types=EVENT_TYPES, rules=room.Rules(min_sources=2),
+    )  # fmt: skip
     change(engine, Endpoint, due_at=NOON)
     for name in ("One", "Two", "Three"):
         add_article(engine, "publish", title=name, content_hash=name)
     stories.publish(engine, claimed(engine, "publish"))
-    webhooks.begin(engine, claimed(engine, "deliver"), row(engine, Endpoint)["id"], 1, NOON)
+    webhooks.begin(
+        engine, claimed(engine, "deliver"), row(engine, Endpoint, name="desk")["id"], 1, NOON
+    )

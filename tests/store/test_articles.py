@@ -8,14 +8,18 @@ from sqlalchemy import Engine, RowMapping
 
 from tests.store.rows import HOUR, NOON, add_article, add_feed, change, claimed, row, rows
 from worker.articles import CleanArticle, FetchOutcome, Page
+from worker.articles.picture import Image
 from worker.language import ProcessOutcome
 from worker.language.summarize import Summary
 from worker.language.translate import TranslateOutcome, Translation
 from worker.reasons import Reason
-from worker.store import articles
-from worker.store.models import Article
+from worker.store import articles, hosts, stories, webhooks
+from worker.store.models import Article, Delivery, Event, Story
 from worker.store.models import Page as PageRow
+from worker.store.sessions import read_now, reading
 from worker.stories import content_hash, url_key
+from worker.webhooks import generate_secret
+from worker.webhooks.events import EVENT_TYPES
 
 PAGE = Page("https://example.org/final", b"<p>caf\xe9</p>" * 100, "latin-1", NOON)
 TEXT = "Forty words of one and the same article. " * 5
@@ -25,7 +29,7 @@ WEATHER = CleanArticle(
     authors=("B. Writer",),
     publisher="The Ledger",
     canonical_url="https://www.example.org/rain",
-    image="https://example.org/rain.jpg",
+    image=Image("https://example.org/rain.jpg"),
 )
 
 
@@ -75,6 +79,40 @@ class TestSaveFetched:
         later = claimed(engine, "fetch", NOON + HOUR)
         articles.save_fetched(engine, later, [fetched(article_id, pages=(newer,))])
         assert zstandard.ZstdDecompressor().decompress(row(engine, PageRow)["body"]) == b"newer"
+
+    def test_the_parts_are_kept_in_reading_order(self, engine: Engine) -> None:
+        article_id = add_article(engine, "fetch")
+        parts = tuple(replace(PAGE, url=f"{PAGE.url}?page={n}") for n in range(1, 13))
+        articles.save_fetched(engine, claimed(engine, "fetch"), [fetched(article_id, pages=parts)])
+        assert [(one["part"], one["url"]) for one in rows(engine, PageRow)] == [
+            (n, page.url) for n, page in enumerate(parts)
+        ]
+        (source,) = articles.sources(engine, claimed(engine, "process"))
+        assert list(source.pages) == list(parts)
+
+    def test_fewer_parts_take_the_place_of_more(self, engine: Engine) -> None:
+        article_id = add_article(engine, "fetch")
+        three = fetched(article_id, pages=(PAGE, PAGE, PAGE))
+        articles.save_fetched(engine, claimed(engine, "fetch"), [three])
+        change(engine, Article, stage="fetch")
+        articles.save_fetched(engine, claimed(engine, "fetch"), [fetched(article_id)])
+        assert [one["part"] for one in rows(engine, PageRow)] == [0]
+
+    def test_an_incomplete_article_is_made_from_the_parts_that_there_are(
+        self, engine: Engine
+    ) -> None:
+        article_id = add_article(engine, "fetch")
+        outcome = fetched(
+            article_id, pages=(PAGE, PAGE), reason=Reason.INCOMPLETE, detail="part 3 is missing"
+        )
+        articles.save_fetched(engine, claimed(engine, "fetch"), [outcome])
+        article = row(engine, Article)
+        assert article["degradations"] == [
+            {"stage": "fetch", "reason": "incomplete", "detail": "part 3 is missing"}
+        ]
+        assert article["history"][-1]["outcome"] == "fetched"
+        (source,) = articles.sources(engine, claimed(engine, "process"))
+        assert len(source.pages) == 2
 
     def test_a_retry_keeps_count_and_is_no_degradation(self, engine: Engine) -> None:
         article_id = add_article(engine, "fetch", attempts=1)
@@ -171,6 +209,16 @@ class TestSaveProcessed:
         assert article["translation_status"] == "not_needed"
         assert steps(article) == [("process", "processed")]
 
+    def test_a_sure_language_counts_for_its_host(self, engine: Engine) -> None:
+        for is_sure in (True, False):
+            article_id = add_article(engine, "process", url=f"https://desa.example/{is_sure}")
+            outcome = replace(processed(article_id, language="id"), is_language_sure=is_sure)
+            articles.save_processed(engine, claimed(engine, "process"), [outcome])
+        assert hosts.languages(engine, ["desa.example"]) == {"desa.example": {"id": 1}}
+        add_article(engine, "process", url="https://desa.example/next")
+        (source,) = articles.sources(engine, claimed(engine, "process"))
+        assert source.languages == {"id": 1}
+
     def test_a_page_that_names_no_author_leaves_it_to_the_feed(self, engine: Engine) -> None:
         entry = {"title": "Said", "summary": "", "content": "", "authors": ["C. Feed"]}
         article_id = add_article(engine, "process", feed_entry=entry)
@@ -195,6 +243,12 @@ class TestSaveProcessed:
         article = row(engine, Article)
         assert article["canonical_url"] == "https://example.org/mine"
         assert article["canonical_key"] == url_key("https://example.org/mine")
+
+    def test_where_a_link_led_to_is_the_site_that_counts(self, engine: Engine) -> None:
+        article_id = add_article(engine, "process", url="https://feeds.example.net/r/1")
+        led = processed(article_id, page_url="https://www.example.org/rain?from=feed")
+        articles.save_processed(engine, claimed(engine, "process"), [led])
+        assert row(engine, Article)["canonical_url"] == "https://www.example.org/rain"
 
     def test_an_article_without_a_link_has_no_canonical_url(self, engine: Engine) -> None:
         article_id = add_article(engine, "process", url=None)
@@ -224,10 +278,93 @@ class TestSaveProcessed:
 
     def test_text_that_a_database_has_no_place_for(self, engine: Engine) -> None:
         article_id = add_article(engine, "process")
-        odd = processed(article_id, article=replace(WEATHER, title="N\0L", text=f"\ud800{TEXT}"))
+        odd = processed(
+            article_id, article=replace(WEATHER, title="N\0L", paragraphs=(f"\ud800{TEXT}",))
+        )
         articles.save_processed(engine, claimed(engine, "process"), [odd])
         article = row(engine, Article)
         assert (article["title"], article["text"]) == ("N\ufffdL", f"?{TEXT}")
+
+
+class TestReprocess:
+    def done(self, engine: Engine, number: int = 1) -> list[int]:
+        """Articles that went all their way, with their pages kept."""
+        ids = [add_article(engine, "fetch") for _ in range(number)]
+        articles.save_fetched(engine, claimed(engine, "fetch"), [fetched(one) for one in ids])
+        change(engine, Article, stage="done")
+        return ids
+
+    def test_a_done_article_is_cleaned_again(self, engine: Engine) -> None:
+        degradations = [
+            {"stage": "fetch", "reason": "incomplete", "detail": None},
+            {"stage": "process", "reason": "no_text", "detail": None},
+            {"stage": "translate", "reason": "no_engine", "detail": None},
+        ]
+        (article_id,) = self.done(engine)
+        change(engine, Article, degradations=degradations, attempts=3, expiries=2)
+        assert articles.reprocess(engine) == [article_id]
+        article = row(engine, Article)
+        assert (article["stage"], article["attempts"], article["expiries"]) == ("process", 0, 0)
+        assert article["degradations"] == degradations[:1]
+        later = claimed(engine, "process", article["due_at"] + HOUR)
+        (source,) = articles.sources(engine, later)
+        assert [page.url for page in source.pages] == [PAGE.url]
+
+    @pytest.mark.parametrize("stage", ["fetch", "process", "translate", "publish", "failed"])
+    def test_one_that_is_not_done_is_left_alone(self, engine: Engine, stage: str) -> None:
+        (article_id,) = self.done(engine)
+        change(engine, Article, stage=stage)
+        before = row(engine, Article)
+        assert articles.reprocess(engine, ids=[article_id]) == []
+        assert row(engine, Article) == before
+
+    def test_one_without_pages_is_left_alone(self, engine: Engine) -> None:
+        add_article(engine, "done")
+        assert articles.reprocess(engine) == []
+
+    def test_only_some(self, engine: Engine) -> None:
+        first, _, third = self.done(engine, 3)
+        assert articles.reprocess(engine, ids=[third, 999, first]) == [first, third]
+        assert articles.reprocess(engine, ids=[]) == []
+
+    def test_those_of_the_last_days(self, engine: Engine) -> None:
+        with reading(engine) as connection:
+            now = read_now(connection)
+        old, new = (add_article(engine, "fetch") for _ in range(2))
+        kept = [
+            fetched(article_id, pages=(replace(PAGE, fetched_at=now - age),))
+            for article_id, age in ((old, 3 * HOUR), (new, HOUR))
+        ]
+        articles.save_fetched(engine, claimed(engine, "fetch"), kept)
+        change(engine, Article, stage="done")
+        assert articles.reprocess(engine, since=2 * HOUR) == [new]
+        assert articles.reprocess(engine, since=4 * HOUR) == [old]
+
+    def test_it_joins_its_own_story_again_and_alerts_nobody(self, engine: Engine) -> None:
+        (article_id,) = self.done(engine)
+        change(engine, Article, stage="publish")
+        subscribed = {"event_types": EVENT_TYPES}
+        assert webhooks.add(engine, "desk", "https://d.example/", generate_secret(), **subscribed)
+        (opened,) = stories.publish(engine, claimed(engine, "publish"))
+        assert (opened.result, len(rows(engine, Event))) == ("opened", 1)
+
+        assert articles.reprocess(engine, ids=[article_id]) == [article_id]
+        now = row(engine, Article)["due_at"] + HOUR
+        better = processed(
+            article_id,
+            article=replace(
+                WEATHER, paragraphs=(TEXT.upper(),), canonical_url="https://example.org/new"
+            ),
+            next_stage="publish",
+        )
+        articles.save_processed(engine, claimed(engine, "process", now), [better])
+        (joined,) = stories.publish(engine, claimed(engine, "publish", now))
+        assert (joined.result, joined.story_id) == ("joined", opened.story_id)
+        assert (len(rows(engine, Event)), len(rows(engine, Delivery))) == (1, 1)
+        (story,) = rows(engine, Story)
+        assert story["article_count"] == 1
+        assert row(engine, Article)["stage"] == "done"
+        assert row(engine, Article)["text"] == TEXT.upper()
 
 
 class TestTranslate:

@@ -185,7 +185,7 @@ def test_what_was_being_sent_is_sent_again_the_same(move_up: Move) -> None:
     sent = row(move_up.old, Delivery, id=attempt["delivery_id"])
     event = row(move_up.old, Event, id=sent["event_id"])
     move_up.run()
-    endpoint = row(move_up.new, Endpoint)["id"]
+    endpoint = row(move_up.new, Endpoint, name="desk")["id"]
     begun, _ = webhooks.begin(
         move_up.new, claimed(move_up.new, "deliver", LATER), endpoint, 9, LATER
     )

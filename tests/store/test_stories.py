@@ -3,7 +3,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, insert
 
 from tests.parallel import in_processes
 from tests.store.rows import (
@@ -18,13 +18,23 @@ from tests.store.rows import (
     row,
     rows,
 )
+from tests.webhooks.schemas import check_body
 from worker.reasons import Reason
 from worker.settings import Settings
 from worker.store import open_engine, stories, webhooks
 from worker.store.claims import claim
-from worker.store.models import Article, Delivery, Endpoint, Event, Story
+from worker.store.models import (
+    Article,
+    Awaited,
+    Delivery,
+    Endpoint,
+    Entry,
+    Event,
+    Story,
+)
+from worker.store.sessions import writing
 from worker.store.stories import Published
-from worker.webhooks import generate_secret
+from worker.webhooks import Rules, generate_secret
 from worker.webhooks.events import EVENT_TYPES
 
 TEXT_HASH = "c" * 64
@@ -115,6 +125,103 @@ class TestOpen:
             Published(second, "joined", story_id),
         ]
         assert len(rows(engine, Event)) == len(rows(engine, Delivery)) == 1
+
+
+def told(engine: Engine) -> list[tuple[str, Any]]:
+    """Who is to be told, with the reason in the body that is sent; in the order of deliveries."""
+    names = {one["id"]: one["name"] for one in rows(engine, Endpoint)}
+    change(engine, Endpoint, due_at=NOON)
+    batch = claim(engine, "deliver", 10, LEASE, NOON + HOUR)
+    begun = []
+    for one in batch.rows if batch else ():
+        sent, _ = webhooks.begin(engine, batch, one["id"], 10, NOON + HOUR)
+        for each in sent:
+            check_body(each.body)
+        begun += [(names[one["id"]], json.loads(each.body)["data"]["reason"]) for each in sent]
+    return begun
+
+
+class TestRules:
+    def test_only_those_whose_rules_match_are_told_and_why(self, engine: Engine) -> None:
+        tagged = add_feed(engine, tags=["daerah/lembah"])
+        other = add_feed(engine, "https://example.org/other")
+        add_endpoint(engine, "all")
+        add_endpoint(engine, "tag", rules=Rules(feed_tags=("daerah",)))
+        add_endpoint(engine, "feed", rules=Rules(feeds=(other,)))
+        add_endpoint(engine, "word", rules=Rules(all_of=("banjir", "flood"), languages=("id",)))
+        add_endpoint(engine, "english", rules=Rules(languages=("en",)))
+        add_endpoint(engine, "calm", rules=Rules(none_of=("flood*",)))
+        translations = {"en": {"title": "Flood", "summary": None}, "fr": None}
+        article = add_article(
+            engine, "publish", feed_id=tagged, title="Banjir", language="id",
+            translations=translations,
+        )  # fmt: skip
+        with writing(engine) as connection:
+            connection.execute(
+                insert(Entry).values(
+                    feed_id=other, identity="x", article_id=article, revision="",
+                    first_seen_at=NOON, seen_at=NOON,
+                )
+            )  # fmt: skip
+        publish(engine)
+        assert told(engine) == [
+            ("all", {"rules": []}),
+            ("tag", {"rules": [{"rule": "feed_tags", "matched": ["daerah"]}]}),
+            ("feed", {"rules": [{"rule": "feeds", "matched": [str(other)]}]}),
+            ("word", {"rules": [{"rule": "languages", "matched": ["id"]},
+                                {"rule": "all_of", "matched": ["banjir", "flood"]}]}),
+        ]  # fmt: skip
+        assert len({one["event_id"] for one in rows(engine, Delivery)}) == 1
+
+    def test_some_are_told_when_enough_publishers_carry_it(self, engine: Engine) -> None:
+        add_endpoint(engine, "wire", rules=Rules(min_sources=2, any_of=("rain",)))
+        add_endpoint(engine, "three", rules=Rules(min_sources=3))
+        add_endpoint(engine, "snow", rules=Rules(min_sources=2, any_of=("snow",)))
+        add_endpoint(engine, "deaf", event_types=["feed.failing"], rules=Rules(min_sources=2))
+        for publisher in ("One", "one", "Two"):
+            assert told(engine) == []
+            add_article(
+                engine, "publish", publisher=publisher, content_hash=TEXT_HASH, title="Rain"
+            )
+            publish(engine)
+        assert told(engine) == [
+            ("wire", {"rules": [{"rule": "any_of", "matched": ["rain"]},
+                                {"rule": "min_sources", "matched": ["2"]}]}),
+        ]  # fmt: skip
+        (left,) = rows(engine, Awaited)
+        assert left["endpoint_id"] == row(engine, Endpoint, name="three")["id"]
+        add_article(engine, "publish", publisher="Three", content_hash=TEXT_HASH)
+        publish(engine)
+        assert told(engine) == [("three", {"rules": [{"rule": "min_sources", "matched": ["3"]}]})]
+        assert rows(engine, Awaited) == []
+        assert len(rows(engine, Event)) == 1
+
+    def test_of_a_silent_story_nobody_is_told_later_either(self, engine: Engine) -> None:
+        add_endpoint(engine, rules=Rules(min_sources=2))
+        for publisher in ("One", "Two"):
+            add_article(engine, "publish", publisher=publisher, content_hash=TEXT_HASH, silent=True)
+            publish(engine)
+        assert rows(engine, Awaited) == rows(engine, Delivery) == []
+
+    def test_nobody_waits_for_an_endpoint_that_was_removed(self, engine: Engine) -> None:
+        add_endpoint(engine, rules=Rules(min_sources=2))
+        add_article(engine, "publish", publisher="One", content_hash=TEXT_HASH)
+        publish(engine)
+        assert len(rows(engine, Awaited)) == 1
+        webhooks.remove(engine, row(engine, Endpoint)["id"])
+        assert rows(engine, Awaited) == []
+
+    def test_rules_hold_from_when_they_are_given(self, engine: Engine) -> None:
+        add_endpoint(engine)
+        endpoint = row(engine, Endpoint)["id"]
+        webhooks.route(engine, endpoint, ["story.created"], Rules(languages=("id",)))
+        add_article(engine, "publish", language="en")
+        publish(engine)
+        assert rows(engine, Delivery) == []
+        webhooks.route(engine, endpoint, ["story.created"], Rules())
+        add_article(engine, "publish", language="en")
+        publish(engine)
+        assert row(engine, Delivery)["body"] is None
 
 
 class TestJoin:

@@ -1,5 +1,6 @@
 import asyncio
-from datetime import datetime
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,13 +16,15 @@ from tests.store.rows import (
     row,
     rows,
 )
+from tests.webhooks.schemas import check_body
 from worker import webhooks as room
 from worker.http import Client
 from worker.reasons import Reason
 from worker.settings import HttpSettings, WebhookSettings
 from worker.store import stories, webhooks
 from worker.store.claims import Claim, claim
-from worker.store.models import Attempt, Delivery, Endpoint, Event
+from worker.store.models import Attempt, Delivery, Endpoint, Event, Tally
+from worker.store.webhooks import Wanted
 from worker.webhooks import AttemptOutcome
 from worker.webhooks.events import EVENT_TYPES
 
@@ -160,6 +163,15 @@ class TestBegin:
         assert now.utcoffset() is not None
         assert row(engine, Attempt)["started_at"] == now
 
+    def test_a_paused_endpoint_begins_nothing_more(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine, 2)
+        batch = claimed(engine, "deliver")
+        (begun,) = begin(engine, batch, endpoint_id, 1)
+        assert webhooks.pause(engine, endpoint_id)
+        assert begin(engine, batch, endpoint_id) == []
+        webhooks.record(engine, endpoint_id, [outcome(begun, "sent")], NOON)
+        assert [one["state"] for one in rows(engine, Delivery)] == ["sent", "pending"]
+
 
 class TestRecord:
     @pytest.fixture
@@ -237,13 +249,49 @@ class TestRecord:
     def test_another_endpoint_stays_as_it_is(
         self, engine: Engine, endpoint_id: int, batch: Claim
     ) -> None:
-        webhooks.add(engine, "night", "https://night.example/", SECRET, event_types=EVENT_TYPES)
+        webhooks.add(
+            engine, "night", "https://night.example/", SECRET, event_types=["story.created"]
+        )
         tell(engine)
         gone = failed(begin(engine, batch, endpoint_id)[0], "held", endpoint_gone=True)
         webhooks.record(engine, endpoint_id, [gone], NOON)
         night = row(engine, Endpoint, name="night")
         assert night["state"] == "active"
         assert row(engine, Delivery, endpoint_id=night["id"])["state"] == "pending"
+
+    def test_the_others_are_told_of_it_once(
+        self, engine: Engine, endpoint_id: int, batch: Claim
+    ) -> None:
+        change(engine, Endpoint, url="https://user:word@desk.example:8443/token")
+        subscribed = {"event_types": ["endpoint.disabled"]}
+        webhooks.add(engine, "ops", "https://ops.example/", SECRET, **subscribed)
+        first, second, _ = begin(engine, batch, endpoint_id)
+        for one, at in ((first, NOON), (second, NOON + LEASE)):
+            gone = failed(
+                one, "held", due_at=None, reason=Reason.GONE, detail="410 Gone", endpoint_gone=True
+            )
+            webhooks.record(engine, endpoint_id, [gone], at)
+        event = row(engine, Event, type="endpoint.disabled")
+        assert json.loads(event["body"])["data"] == {
+            "endpoint": {
+                "id": str(endpoint_id), "name": "desk", "host": "desk.example",
+                "state": "disabled",
+            },
+            "reason": "gone",
+            "detail": "410 Gone",
+            "held": 3,
+        }  # fmt: skip
+        check_body(event["body"])
+        told = row(engine, Delivery, event_id=event["id"])
+        assert told["endpoint_id"] == row(engine, Endpoint, name="ops")["id"]
+        assert told["state"] == "pending"
+
+    def test_nobody_is_told_who_did_not_subscribe(
+        self, engine: Engine, endpoint_id: int, batch: Claim
+    ) -> None:
+        gone = failed(begin(engine, batch, endpoint_id)[0], "held", endpoint_gone=True)
+        webhooks.record(engine, endpoint_id, [gone], NOON)
+        assert rows(engine, Event, type="endpoint.disabled") == []
 
     def test_an_answer_that_a_database_has_no_place_for(
         self, engine: Engine, endpoint_id: int, batch: Claim
@@ -252,6 +300,211 @@ class TestRecord:
         webhooks.record(engine, endpoint_id, [outcome(begun, "sent", excerpt="o\0k")], NOON)
         assert row(engine, Delivery, id=begun.id)["state"] == "sent"
         assert row(engine, Attempt, delivery_id=begun.id)["excerpt"] == "o\ufffdk"
+
+    def test_an_attempt_keeps_how_long_its_request_took(
+        self, engine: Engine, endpoint_id: int, batch: Claim
+    ) -> None:
+        begun, *_ = begin(engine, batch, endpoint_id)
+        done = outcome(begun, "sent", duration_seconds=0.25)
+        webhooks.record(engine, endpoint_id, [done], NOON + HOUR)
+        attempt = row(engine, Attempt, delivery_id=begun.id)
+        assert (attempt["duration_seconds"], attempt["ended_at"]) == (0.25, NOON + HOUR)
+
+
+class TestPausing:
+    def test_what_is_told_meanwhile_waits(self, engine: Engine, endpoint_id: int) -> None:
+        assert webhooks.pause(engine, endpoint_id)
+        assert not webhooks.pause(engine, endpoint_id)
+        tell(engine)
+        assert claim(engine, "deliver", 10, LEASE, NOON) is None
+        assert webhooks.resume(engine, endpoint_id, NOON + HOUR) == 0
+        batch = claimed(engine, "deliver", NOON + HOUR)
+        assert len(begin(engine, batch, endpoint_id, now=NOON + HOUR)) == 1
+
+    def test_a_disabled_endpoint_is_not_paused(self, engine: Engine, endpoint_id: int) -> None:
+        change(engine, Endpoint, state="disabled", reason="gone")
+        assert not webhooks.pause(engine, endpoint_id)
+        assert row(engine, Endpoint)["state"] == "disabled"
+
+    def test_what_was_held_goes_out_when_it_is_resumed(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine, 2)
+        batch = claimed(engine, "deliver")
+        first, _ = begin(engine, batch, endpoint_id)
+        gone = failed(first, "held", due_at=None, reason=Reason.GONE, endpoint_gone=True)
+        webhooks.record(engine, endpoint_id, [gone], NOON)
+        webhooks.give_back(engine, batch, endpoint_id, NOON)
+        tell(engine)
+        before = {one["id"]: one["webhook_id"] for one in rows(engine, Event)}
+
+        assert webhooks.resume(engine, endpoint_id, NOON + HOUR) == 3
+        endpoint = row(engine, Endpoint)
+        assert (endpoint["state"], endpoint["reason"]) == ("active", None)
+        stand = {(d["state"], d["reason"], d["due_at"]) for d in rows(engine, Delivery)}
+        assert stand == {("pending", None, NOON + HOUR)}
+        assert {d["ended_at"] for d in rows(engine, Delivery)} == {None}
+        again = begin(engine, claimed(engine, "deliver", NOON + HOUR), endpoint_id, now=NOON + HOUR)
+        assert [one.webhook_id for one in again] == list(before.values())
+        assert [(one.attempt, one.turn) for one in again] == [(2, 1), (2, 1), (1, 1)]
+        assert webhooks.resume(engine, endpoint_id, NOON + HOUR) == 0
+
+    def test_only_its_own_deliveries_are_freed(self, engine: Engine, endpoint_id: int) -> None:
+        webhooks.add(engine, "night", "https://night.example/", SECRET, event_types=EVENT_TYPES)
+        change(engine, Endpoint, state="disabled")
+        tell(engine)
+        assert webhooks.resume(engine, endpoint_id, NOON) == 1
+        night = row(engine, Endpoint, name="night")
+        assert night["state"] == "disabled"
+        assert row(engine, Delivery, endpoint_id=night["id"])["state"] == "held"
+
+
+def ended(engine: Engine, *ends: tuple[str, Reason | None]) -> list[int]:
+    """Deliveries of the one endpoint that ended so; their numbers."""
+    endpoint = row(engine, Endpoint)["id"]
+    tell(engine, len(ends))
+    batch = claimed(engine, "deliver")
+    begun = begin(engine, batch, endpoint)
+    done = [outcome(one, state, reason=reason) for one, (state, reason) in
+            zip(begun, ends, strict=True)]  # fmt: skip
+    webhooks.record(engine, endpoint, done, NOON)
+    webhooks.give_back(engine, batch, endpoint, NOON)
+    return [one.id for one in begun]
+
+
+class TestReplay:
+    def test_id_and_bytes_stay_and_the_schedule_begins_anew(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        dead, sent = ended(engine, ("dead", Reason.TIMEOUT), ("sent", None))
+        events = rows(engine, Event)
+        done = webhooks.replay(engine, Wanted(ids=[dead, sent]), NOON + HOUR)
+        assert (done.due, done.held) == ([dead, sent], [])
+        batch = claimed(engine, "deliver", NOON + HOUR)
+        again = begin(engine, batch, endpoint_id, now=NOON + HOUR)
+        assert [(one.webhook_id, one.body) for one in again] == [
+            (one["webhook_id"], one["body"]) for one in events
+        ]
+        assert [(one.attempt, one.earlier, one.turn) for one in again] == [(2, 1, 1)] * 2
+        assert rows(engine, Event) == events
+
+    def test_the_second_time_there_is_nothing_left(self, engine: Engine, endpoint_id: int) -> None:
+        ended(engine, ("dead", Reason.TIMEOUT), ("sent", None))
+        wanted = Wanted(state="dead", endpoint_id=endpoint_id)
+        assert webhooks.count(engine, wanted, to="replay") == 1
+        assert len(webhooks.replay(engine, wanted, NOON).due) == 1
+        assert webhooks.replay(engine, wanted, NOON).due == []
+
+    def test_what_is_in_flight_is_left_alone(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine)
+        (begun,) = begin(engine, claimed(engine, "deliver"), endpoint_id)
+        wanted = Wanted(ids=[begun.id])
+        assert webhooks.count(engine, wanted, to="replay") == 0
+        assert webhooks.replay(engine, wanted, NOON).due == []
+        assert row(engine, Delivery)["due_at"] == NOON + LEASE
+        webhooks.record(engine, endpoint_id, [failed(begun)], NOON)
+        assert webhooks.replay(engine, wanted, NOON).due == [begun.id]
+        assert row(engine, Delivery)["due_at"] == NOON
+
+    def test_for_a_disabled_endpoint_it_is_held(self, engine: Engine, endpoint_id: int) -> None:
+        (dead,) = ended(engine, ("dead", Reason.TIMEOUT))
+        change(engine, Endpoint, state="disabled")
+        done = webhooks.replay(engine, Wanted(ids=[dead]), NOON)
+        assert (done.due, done.held) == ([], [dead])
+        held = row(engine, Delivery)
+        assert (held["state"], held["reason"]) == ("held", "endpoint_disabled")
+        assert webhooks.resume(engine, endpoint_id, NOON) == 1
+
+    def test_which_ones_are_meant(self, engine: Engine, endpoint_id: int) -> None:
+        dead, sent, retried = ended(
+            engine, ("dead", Reason.TIMEOUT), ("sent", None), ("pending", Reason.TIMEOUT)
+        )
+        change(engine, Endpoint, state="disabled")
+        tell(engine)
+        held = max(one["id"] for one in rows(engine, Delivery))
+
+        def found(**wanted: Any) -> set[int]:
+            return {one["id"] for one in webhooks.deliveries(engine, 10, Wanted(**wanted))}
+
+        assert found() == {dead, sent, retried, held}
+        assert found(failed=True) == {dead, retried, held}
+        assert found(state="dead") == {dead}
+        assert found(ids=[sent, 99]) == {sent}
+        assert found(ids=[]) == set()
+        assert found(endpoint_id=endpoint_id + 1) == set()
+        change(engine, Delivery, created_at=datetime.now(UTC) - 2 * HOUR)
+        assert found(since=HOUR) == found(until=3 * HOUR) == set()
+        assert found(since=3 * HOUR) == found(until=HOUR) == {dead, sent, retried, held}
+
+
+class TestCancel:
+    def test_what_waits_is_never_sent(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine, 2)
+        one, other = (delivery["id"] for delivery in rows(engine, Delivery))
+        assert webhooks.cancel(engine, Wanted(ids=[one]), NOON) == [one]
+        cancelled = row(engine, Delivery, id=one)
+        assert (cancelled["state"], cancelled["reason"], cancelled["ended_at"]) == (
+            "cancelled", "cancelled", NOON,
+        )  # fmt: skip
+        assert [d.id for d in begin(engine, claimed(engine, "deliver"), endpoint_id)] == [other]
+        (tally,) = rows(engine, Tally, outcome="cancelled")
+        assert (tally["stage"], tally["reason"], tally["number"]) == ("deliver", "cancelled", 1)
+
+    def test_what_has_ended_stays_as_it_is(self, engine: Engine, endpoint_id: int) -> None:
+        ended(engine, ("sent", None), ("dead", Reason.TIMEOUT))
+        assert webhooks.count(engine, Wanted(endpoint_id=endpoint_id), to="cancel") == 0
+        assert webhooks.cancel(engine, Wanted(endpoint_id=endpoint_id), NOON) == []
+        assert rows(engine, Tally, outcome="cancelled") == []
+
+    def test_what_is_in_flight_ends_but_does_not_come_back(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine)
+        (begun,) = begin(engine, claimed(engine, "deliver"), endpoint_id)
+        assert webhooks.cancel(engine, Wanted(ids=[begun.id]), NOON) == [begun.id]
+        webhooks.record(engine, endpoint_id, [failed(begun)], NOON)
+        assert row(engine, Delivery)["state"] == "cancelled"
+        assert row(engine, Attempt)["outcome"] == "failed"
+        assert webhooks.replay(engine, Wanted(ids=[begun.id]), NOON).due == [begun.id]
+
+
+class TestSecrets:
+    def test_the_old_one_signs_too_for_a_while(self, engine: Engine, endpoint_id: int) -> None:
+        new = room.generate_secret()
+        assert webhooks.rotate(engine, endpoint_id, new, HOUR, NOON) == NOON + HOUR
+        known = webhooks.known(row(engine, Endpoint))
+        assert known.secret == new
+        assert known.old_secrets == (room.OldSecret(SECRET, NOON + HOUR),)
+        newest = room.generate_secret()
+        webhooks.rotate(engine, endpoint_id, newest, 2 * HOUR, NOON + HOUR / 2)
+        known = webhooks.known(row(engine, Endpoint))
+        assert [one.secret for one in known.old_secrets] == [SECRET, new]
+        assert not {SECRET, new, newest} & {*str(known).split("'")}
+
+    def test_without_grace_only_the_new_one_signs(self, engine: Engine, endpoint_id: int) -> None:
+        new = room.generate_secret()
+        webhooks.rotate(engine, endpoint_id, new, HOUR * 0, NOON)
+        known = webhooks.known(row(engine, Endpoint))
+        assert (known.secret, known.old_secrets) == (new, ())
+
+    def test_those_whose_time_is_over_are_forgotten(self, engine: Engine, endpoint_id: int) -> None:
+        webhooks.rotate(engine, endpoint_id, room.generate_secret(), HOUR, NOON)
+        webhooks.rotate(engine, endpoint_id, room.generate_secret(), HOUR * 0, NOON + HOUR)
+        assert row(engine, Endpoint)["old_secrets"] is None
+
+    def test_all_are_kept_in_another_form(self, engine: Engine, endpoint_id: int) -> None:
+        new = room.generate_secret()
+        webhooks.rotate(engine, endpoint_id, new, HOUR, NOON)
+        webhooks.add(engine, "night", "https://night.example/", SECRET, event_types=())
+        assert webhooks.reseal(engine, str.swapcase) == 2
+        known = webhooks.known(row(engine, Endpoint, id=endpoint_id))
+        assert known.secret == new.swapcase()
+        assert known.old_secrets == (room.OldSecret(SECRET.swapcase(), NOON + HOUR),)
+        assert row(engine, Endpoint, name="night")["secret"] == SECRET.swapcase()
+
+    def test_a_listing_keeps_the_old_ones_too(self, engine: Engine, endpoint_id: int) -> None:
+        webhooks.rotate(engine, endpoint_id, room.generate_secret(), HOUR, NOON)
+        assert "whsec_" not in str(webhooks.listing(engine))
 
 
 class TestGivingBack:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.stories import same_site, url_key
+from worker.stories import same_site, unwrapped, url_key
 
 BASE = "https://news.example/a/b?id=1&p=2"
 
@@ -146,3 +146,38 @@ def test_anything_has_a_key(url: str) -> None:
     assert int(key, 16) >= 0
     assert key == url_key(url)
     assert same_site(url, url) in {True, False}
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "https://www.google.com/url?rct=j&sa=t&url=https://news.example/a?b%3D1&ct=ga&cd=C",
+        "https://www.google.co.id/url?q=https%3A%2F%2Fnews.example%2Fa%3Fb%3D1&sa=U",
+        "https://news.google.com/news/url?sa=t&amp;url=https%3A%2F%2Fnews.example%2Fa%3Fb%3D1",
+        "http://www.bing.com/news/apiclick.aspx?ref=Rss&url=https%3a%2f%2fnews.example%2fa%3fb%3d1",
+        "https://l.facebook.com/l.php?u=https%3A%2F%2Fnews.example%2Fa%3Fb%3D1&h=AT0",
+        "https://out.reddit.com/t3_1?url=https%3A%2F%2Fnews.example%2Fa%3Fb%3D1",
+        "https://getpocket.com/redirect?url=https%3A%2F%2Fnews.example%2Fa%3Fb%3D1",
+        "https://lm.facebook.com/l.php?u=https%3A%2F%2Fout.reddit.com%2Ft3_1%3Furl%3D"  # noqa: ISC004
+        "https%253A%252F%252Fnews.example%252Fa%253Fb%253D1",
+    ],
+)
+def test_what_an_aggregator_wraps_is_the_article_itself(wrapped: str) -> None:
+    assert unwrapped(wrapped) == "https://news.example/a?b=1"
+    assert url_key(wrapped) == url_key("https://news.example/a?b=1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://news.example/url?url=https://other.example/",
+        "https://www.google.com/search?q=https://news.example/",
+        "https://www.google.com/url?q=jembatan",
+        "https://news.google.com/rss/articles/CBMiXmh0dHBz?oc=5",
+        "https://www.google.com.evil.example/url?q=https://news.example/",
+        "https://[::1",
+        "",
+    ],
+)
+def test_what_is_no_wrapper_stays(url: str) -> None:
+    assert unwrapped(url) == url

@@ -1,19 +1,31 @@
 """Deliveries: what an answer means, and what goes over the wire."""
 
 import asyncio
+import dataclasses
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from standardwebhooks import Webhook
+from pydantic import SecretStr
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.http.peers import LOOPBACK, Handler, Peer, answer, header, peer, redirect, settings
 from worker.http import Client, Response
 from worker.reasons import Reason
 from worker.settings import HttpSettings, WebhookSettings
-from worker.webhooks import AttemptOutcome, Delivery, Endpoint, decide, send
+from worker.webhooks import (
+    AttemptOutcome,
+    Delivery,
+    Endpoint,
+    OldSecret,
+    decide,
+    generate_secret,
+    seal,
+    send,
+)
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 900_000, tzinfo=UTC)
 SETTINGS = WebhookSettings()
@@ -104,6 +116,21 @@ class TestDecide:
         )
         assert outcome.detail == Reason.INVALID_URL.text
 
+    def test_what_is_replayed_has_its_schedule_before_it_again(self) -> None:
+        for turn, state in ((1, "pending"), (9, "pending"), (10, "dead")):
+            again = Delivery(9, "msg_abc", BODY, attempt=10 + turn, earlier=10)
+            outcome = decide(again, response(500), NOW, SETTINGS)
+            assert (outcome.state, outcome.attempt) == (state, 10 + turn)
+        again = Delivery(9, "msg_abc", BODY, attempt=11, earlier=10)
+        outcome = decide(again, response(500), NOW, SETTINGS)
+        assert outcome.due_at is not None
+        assert outcome.due_at <= NOW + timedelta(seconds=6)
+
+    def test_it_says_how_long_the_request_took(self) -> None:
+        came = dataclasses.replace(response(500), elapsed_seconds=0.125)
+        assert judge(came).duration_seconds == 0.125
+        assert judge(None).duration_seconds is None
+
     def test_without_a_schedule_there_is_one_attempt(self) -> None:
         once = WebhookSettings(retry_seconds=())
         assert decide(delivery(), response(500), NOW, once).state == "dead"
@@ -182,20 +209,34 @@ def sent(
     allow_private: bool = False,
     having: HttpSettings = LOOPBACK,
     times: tuple[datetime, ...] = (NOW,),
+    to: Callable[[str], Endpoint] | None = None,
+    under: WebhookSettings = SETTINGS,
 ) -> tuple[Peer, list[Response | None]]:
     """The receiver and what it answered to one attempt at each of `times`."""
 
     async def run() -> tuple[Peer, list[Response | None]]:
         async with peer(handler) as there, Client(having) as client:
-            endpoint = Endpoint(
-                1, "hook", there.url("/kabar?token=1"), SECRET, allow_private, allow_http
+            url = there.url("/kabar?token=1")
+            endpoint = (
+                to(url) if to else Endpoint(1, "hook", url, SECRET, allow_private, allow_http)
             )
             return there, [
-                await send(client, endpoint, delivery(number), time, SETTINGS)
+                await send(client, endpoint, delivery(number), time, under)
                 for number, time in enumerate(times, start=1)
             ]
 
     return asyncio.run(run())
+
+
+def signatures(request: bytes) -> list[str]:
+    return (header(request, "webhook-signature") or "").split(" ")
+
+
+def verify(request: bytes, secret: str) -> None:
+    """Let the reference library judge a request; raises what it raises."""
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    named = {name: header(request, name) or "" for name in names}
+    Webhook(secret).verify(request.partition(b"\r\n\r\n")[2], named)
 
 
 class TestSend:
@@ -231,6 +272,49 @@ class TestSend:
             assert named["webhook-timestamp"] == str(int(time.timestamp()))
         assert header(first, "webhook-id") == header(second, "webhook-id")
         assert header(first, "webhook-signature") != header(second, "webhook-signature")
+
+    def test_a_secret_that_was_replaced_signs_until_its_time_is_over(self) -> None:
+        now = datetime.now(UTC)
+        new = generate_secret()
+
+        def rotated(url: str) -> Endpoint:
+            old = OldSecret(SECRET, now)
+            return Endpoint(1, "hook", url, new, False, True, (old,))
+
+        earlier = now - timedelta(seconds=1)
+        there, _ = sent(answer(b"ok"), times=(earlier, now), to=rotated)
+        both, one = map(signatures, there.requests)
+        assert (len(both), len(one)) == (2, 1)
+        verify(there.requests[0], new)
+        verify(there.requests[0], SECRET)
+        verify(there.requests[1], new)
+        with pytest.raises(WebhookVerificationError):
+            verify(there.requests[1], SECRET)
+
+    def test_sealed_secrets_sign(self) -> None:
+        now = datetime.now(UTC)
+        sealing = WebhookSettings(secret_key=SecretStr("k" * 43 + "="))
+        old = generate_secret()
+
+        def sealed(url: str) -> Endpoint:
+            kept = (OldSecret(seal(old, sealing), now + timedelta(hours=1)),)
+            return Endpoint(1, "hook", url, seal(SECRET, sealing), False, True, kept)
+
+        there, _ = sent(answer(b"ok"), times=(now,), to=sealed, under=sealing)
+        verify(there.requests[0], SECRET)
+        verify(there.requests[0], old)
+
+    def test_without_its_key_nothing_is_sent_and_it_is_tried_again(self) -> None:
+        sealing = WebhookSettings(secret_key=SecretStr("k" * 43 + "="))
+
+        def sealed(url: str) -> Endpoint:
+            return Endpoint(1, "hook", url, seal(SECRET, sealing), False, True)
+
+        there, (came,) = sent(answer(b"ok"), to=sealed)
+        assert there.connections == 0
+        outcome = judge(came)
+        assert (outcome.state, outcome.reason) == ("pending", Reason.INVALID_CONFIGURATION)
+        assert "webhooks.secret_key is not set" in outcome.detail
 
     def test_plain_http_has_to_be_allowed(self) -> None:
         there, answers = sent(answer(b"ok"), allow_http=False)

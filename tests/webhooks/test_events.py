@@ -15,10 +15,12 @@ from worker.reasons import Reason
 from worker.webhooks import (
     FeedFacts,
     StoryFacts,
+    Verdict,
     feed_failing,
     feed_recovered,
     story_created,
     wants,
+    with_reason,
 )
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -103,6 +105,7 @@ def test_it_tells_the_story() -> None:
                 "title": "Kabar Lembah (RSS)",
                 "url": "https://lembah.example/rss",
             },
+            "reason": {"rules": []},
         },
     }
 
@@ -196,6 +199,35 @@ class TestSize:
         over = dataclasses.replace(FACTS, url=longest + "a", image=f"https://x.example/{'é' * 750}")
         assert document(over)["data"]["story"]["url"] is None
         assert document(over)["data"]["story"]["image"] is None
+
+
+class TestReason:
+    def test_it_says_which_rules_matched(self) -> None:
+        event = story_created(FACTS, NOW)
+        verdicts = (
+            Verdict("languages", ("id", "ms"), ("id",), True),
+            Verdict("none_of", ("gempa",), (), True),
+        )
+        told, plain = json.loads(with_reason(event.body, verdicts)), json.loads(event.body)
+        assert told["data"].pop("reason") == {
+            "rules": [
+                {"rule": "languages", "matched": ["id"]},
+                {"rule": "none_of", "matched": []},
+            ]
+        }
+        assert plain["data"].pop("reason") == {"rules": []}
+        assert told == plain
+
+    def test_with_the_largest_of_stories_and_reasons_the_body_is_small(self) -> None:
+        long = "\u20ac" * 9_999
+        translations = {str(number): {"title": long, "summary": long} for number in range(9)}
+        event = story_created(dataclasses.replace(FACTS, translations=translations), NOW)
+        verdicts = [Verdict(f"rule{n}", (), (long,) * 200, True) for n in range(8)]
+        body = with_reason(event.body, verdicts)
+        assert len(body) < 20_000
+        assert [one["rule"] for one in json.loads(body)["data"]["reason"]["rules"]] == [
+            one.rule for one in verdicts
+        ]
 
 
 texts = st.text(st.characters(), max_size=60).map(lambda text: text * 50)

@@ -125,6 +125,33 @@ class TestVectors:
         assert is_verified(SECRET, BODY, dict(headers(SECRET, ID, TIME, BODY))) is good
 
 
+class TestRotation:
+    def test_each_secret_signs_and_one_space_stands_between(self, at: At) -> None:
+        at(TIME)
+        new = generate_secret()
+        sent = dict(headers(new, ID, TIME, BODY, old=[SECRET, RUST_SECRET]))
+        assert sent["webhook-signature"].split(" ")[1] == GOOD
+        assert len(sent["webhook-signature"].split(" ")) == 3
+        for secret in (new, SECRET, RUST_SECRET):
+            assert is_verified(secret, BODY, sent)
+        assert not is_verified(generate_secret(), BODY, sent)
+
+    def test_without_an_old_one_there_is_one_signature(self) -> None:
+        assert headers(SECRET, ID, TIME, BODY, old=())["webhook-signature"] == GOOD
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [SECRET.removeprefix("whsec_"), f"{SECRET[:-1]}", f"{SECRET}Br"],
+    ids=["without its prefix", "shorter", "longer"],
+)
+def test_what_the_judge_takes_for_a_secret_is_not_always_one_to_us(secret: str) -> None:
+    """Receivers' libraries are lenient about the form; we give out one form only."""
+    Webhook(secret)
+    with pytest.raises(InvalidSecretError):
+        check_secret(secret)
+
+
 ids = st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=1, max_size=40).map("msg_{}".format)
 secrets = st.binary(min_size=24, max_size=64).map(
     lambda key: "whsec_" + base64.b64encode(key).decode()

@@ -2,7 +2,7 @@
 
 from worker.articles.assemble import assemble, join
 from worker.articles.elsewhere import elsewhere
-from worker.articles.extract import CleanArticle, ExtractionError, extract
+from worker.articles.extract import CleanArticle, ExtractionError, explain, extract
 from worker.articles.fetch import (
     Article,
     FetchOutcome,
@@ -28,6 +28,7 @@ __all__ = [
     "crashed",
     "decide",
     "elsewhere",
+    "explain",
     "extract",
     "forbidden",
     "gather",

@@ -47,7 +47,7 @@ def join(parts: Sequence[CleanArticle]) -> CleanArticle:
     first = parts[0]
     if len(parts) == 1:
         return first
-    paragraphs = [one for one in _paragraphs(first) if not _is_paging(one)]
+    paragraphs = [one for one in first.paragraphs if not _is_paging(one)]
     seen = {plain.key(one) for one in (first.title, *_all(first))}
     for part in parts[1:]:
         known = seen | {plain.key(part.title)}
@@ -60,8 +60,11 @@ def join(parts: Sequence[CleanArticle]) -> CleanArticle:
         seen.update(map(plain.key, new))
     given = {field.name: _given(parts, field.name) for field in fields(first) if field.init}
     kept = {name: value for name, value in given.items() if name not in _FROM_FIRST}
+    kept["credited_sources"] = tuple(
+        dict.fromkeys(source for part in parts for source in part.credited_sources)
+    )
     title = _PAGE_TITLE.sub("", first.title)
-    return replace(first, **kept, title=title, **_text(first, paragraphs))
+    return replace(first, **kept, title=title, paragraphs=tuple(paragraphs))
 
 
 def _first(page: Page) -> CleanArticle:
@@ -77,18 +80,7 @@ def _first(page: Page) -> CleanArticle:
 
 
 def _all(part: CleanArticle) -> tuple[str, ...]:
-    lead = getattr(part, "lead", None)
-    return (lead, *_paragraphs(part)) if lead else _paragraphs(part)
-
-
-def _paragraphs(part: CleanArticle) -> tuple[str, ...]:
-    return tuple(getattr(part, "paragraphs", None) or part.text.split("\n\n"))
-
-
-def _text(first: CleanArticle, paragraphs: Sequence[str]) -> dict[str, Any]:
-    if hasattr(first, "paragraphs"):
-        return {"paragraphs": tuple(paragraphs)}
-    return {"text": "\n\n".join(paragraphs)}
+    return (part.lead, *part.paragraphs) if part.lead else part.paragraphs
 
 
 def _is_paging(text: str) -> bool:

@@ -94,6 +94,38 @@ def sources(words: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+_SIGN = re.compile(
+    r"(?<=[.!?…。！？”\"»」])\s*(?:[-–—]{1,2}\s*)?"
+    r"(?:[(（\[](?P<bracketed>[^()（）\[\]]{2,40})[)）\]]|(?<=\s)(?P<bare>[\w./, -]{2,40}?))"
+    r"\s*\.?\s*$"
+)
+_SIGN_WITHIN = 80  # characters from the end of a text
+
+
+def signed(text: str) -> tuple[str, tuple[str, ...]]:
+    """A last paragraph without the agencies that sign it behind its last sentence, and those:
+    "… di kota. (ant/AFP)", "… a mediodía. EFE", "…計画だ。（共同）"; as it is where none does.
+    """
+    before = max(0, len(text) - _SIGN_WITHIN)
+    for match in _SIGN.finditer(text[before:]):
+        if found := _tail(match["bracketed"] or match["bare"]):
+            return text[: before + match.start()].rstrip(), found
+    return text, ()
+
+
+_WITH = re.compile(
+    r"(?:^|[\s,(/])(?:avec|mit|with|con|com|met|med|bersama)\s+(?P<names>[^.:!?]{2,60}?)[\s)]*$",
+    re.IGNORECASE,
+)
+
+
+def helped(byline: str) -> tuple[str, ...]:
+    """The agencies that a byline's end names beside its author: "Par Gwen Le Bihan avec AFP"."""
+    match = _WITH.search(byline) if len(byline) <= _LONGEST else None
+    found = sources(match["names"]) if match else ()
+    return found if all(agency(one) for one in found) else ()
+
+
 def _of(line: str) -> Credits:
     labels = list(_LABEL.finditer(line))
     if labels and _opens(line[: labels[0].start()]):

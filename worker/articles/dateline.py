@@ -1,4 +1,4 @@
-"""Datelines: "SEMARANG, KOMPAS.com - ", "Semarang (ANTARA) - ", "WASHINGTON (AP) — "."""
+"""Datelines: "SEMARANG, KOMPAS.com - ", "Semarang (ANTARA) - ", "MOSCOW, December 5. /TASS/. "."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ _NAMED = (
 )
 _DAY = r"(?:,? \(?(?:[\w.]{2,12} \d{1,2}|\d{1,2}[/. ]\s?[\w.]{1,12})\)?)?"
 _SOURCE = r"\((?P<source>[^()]{2,40})\)"
-_END = r"\s*(?:[-–—―]{1,3}|:)\s*"
+_SLASHED = r"/(?P<source>[^/]{2,40})/"
+_END = r"\s*\.?(?:[-–—―]{1,3}|:)\s*"
 _DASH = r"\s*(?:--|[–—―]|(?<=\s)-|-(?=\s))[-–—―]{0,2}\s*"
 
 _FORMS = tuple(
@@ -29,6 +30,7 @@ _FORMS = tuple(
         rf"{_NAMED}, ?{_PLACE}{_DASH}",
         rf"{_PLACE}{_DAY},? ?{_SOURCE}{_END}",
         rf"{_SOURCE}{_DASH}",
+        rf"(?:{_PLACE}{_DAY}[.,]? )?{_SLASHED}(?:\. ?|{_END})",
         rf"{_PLACE}, ?{_BRAND}{_DASH}",
         rf"{_PLACE}, ?{_NAMED}{_DASH}",
     )
@@ -97,8 +99,10 @@ def _is_place(words: str) -> bool:
 
 def _place(words: str | None) -> str | None:
     words = (words or "").strip(" ,")
-    if not words:
-        return None
+    return ", ".join(map(_titled, re.split(r",\s*", words))) or None
+
+
+def _titled(words: str) -> str:
     return words.title() if len(words) > 3 and _CAPITALS.fullmatch(words) else words
 
 

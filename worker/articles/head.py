@@ -145,6 +145,10 @@ class Head:
     def behind(self) -> list["HtmlElement"]:
         return _heard(islice(_following(self.heading), _BEHIND))
 
+    def following(self) -> Iterator["HtmlElement"]:
+        """All elements behind the headline."""
+        return _following(self.heading)
+
     @cached_property
     def before(self) -> list["HtmlElement"]:
         return _heard(islice(_preceding(self.heading), _BEFORE))

@@ -9,7 +9,7 @@ from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from worker.articles import jsonld, moments, people, picture, plain
+from worker.articles import jsonld, moments, people, picture, plain, shown
 from worker.articles.credits import Credits
 from worker.articles.head import LONGEST_URL, Head, absolute, bare, text_of
 from worker.articles.moments import Stamp
@@ -35,8 +35,9 @@ class Metadata:
     """What a page says of its article; URLs are absolute, times aware and to the minute.
 
     `published_at` is midnight when only a day is known; `zone_written` says whether the page named
-    its zone, which is the site's otherwise. `authors` never holds `editor`, and holds
-    the publisher only where nobody else signed. `article_body` is JSON-LD's, with its line breaks.
+    its zone, which is the site's otherwise. `modified_at` is never before it, and may be the same.
+    `authors` never holds `editor`, and holds the publisher only where nobody else signed.
+    `article_body` is JSON-LD's, with its line breaks.
     """
 
     title: str = ""
@@ -91,7 +92,7 @@ def read(
         published_at=published.at if published else None,
         modified_at=modified.at if modified else None,
         zone_written=bool(published and published.zoned),
-        section=page.section or None,
+        section=page.section or shown.section(page),
         tags=_tags(page),
         image=picture.read(page),
         language=page.language,
@@ -134,6 +135,8 @@ def _tags(page: Head) -> tuple[str, ...]:
     for name in ("parsely-tags", "news_keywords", "keywords", "content_tag"):
         if not any(found):
             found.extend(",".join(page.metas.get(name, ())).split(","))
+    if not any(found):
+        found.extend(shown.tags(page))
     kept = {plain.key(one): one for one in map(plain.line, found) if 0 < len(one) <= 80}
     return tuple(kept.values())[:_MOST_TAGS]
 
@@ -200,9 +203,10 @@ def _times(
     modified = moments.best(map(read, _modified(page)))
     if published is None and modified is None:
         published = _guessed(raw, page.url, zone)
-    published = published or modified
+    if published is None:
+        return modified, None
     # A date of change before that of publication is the draft's.
-    changed = published and modified and modified.at > published.at
+    changed = modified and modified.at >= published.at
     return published, modified if changed else None
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_PARTS = 20
 
+_MOST_BYTES = 20_000_000  # of all parts; then no other is asked for
 _WHOLE = 0  # the number of the part that is all of them
 _NEW_PROSE = 200  # characters; a page with less than that brings nothing
 _SAME_PROSE = 0.9  # of an earlier page's: it is that page again
@@ -96,8 +97,8 @@ async def gather(first: Page, ask: Callable[[str], Awaitable[Page | None]]) -> G
     pages = [first]
     asked: set[str] = set()
     while wanted := await asyncio.to_thread(following, pages, asked):
-        if len(pages) == MOST_PARTS:
-            return Gathered(tuple(pages), f"it has more than {MOST_PARTS} parts")
+        if len(pages) == MOST_PARTS or sum(len(page.body) for page in pages) > _MOST_BYTES:
+            return Gathered(tuple(pages), f"it has more than {len(pages)} parts")
         asked.add(wanted.url)
         came = await ask(wanted.url)
         if came is not None and await asyncio.to_thread(_brings_more, came, pages, wanted):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from worker.articles import bylines, jsonld, plain
-from worker.articles.credits import Credits, agency
+from worker.articles.credits import Credits, agency, helped
 from worker.articles.credits import read as read_credits
 from worker.articles.credits import sources as split_sources
 from worker.articles.head import Head, is_caption, text_of
@@ -18,7 +18,7 @@ def read(page: Head) -> Credits:
     """The authors, the editor, and the agencies that the page's head and its byline credit."""
     near = read_credits(_near(page))
     editor = near.editor or _editor(page)
-    sources = [*near.sources, *_sources(page)]
+    sources = [*near.sources, *_helpers(page), *_sources(page)]
     first: tuple[str, ...] = ()
     for named in _author_groups(page, near):
         group = tuple(one for one in named if one != editor)
@@ -146,6 +146,25 @@ def _near(page: Head) -> Iterator[str]:
         if _BARE_LABEL.search(words) and parent is not None:
             words = text_of(parent, " ", 12)
         yield words
+
+
+_MOST_NEAR = 60  # elements behind the headline that may be its byline
+_LONGEST_PIECE = 80
+
+
+def _helpers(page: Head) -> Iterator[str]:
+    """The agencies that a byline names beside its author, in the element or behind it."""
+    for element in page.behind[:_MOST_NEAR]:
+        for piece, around in ((element.text, element), (element.tail, element.getparent())):
+            if piece and len(piece) <= _LONGEST_PIECE and _may_be_byline(around):
+                yield from helped(plain.line(piece))
+
+
+def _may_be_byline(element: "HtmlElement | None") -> bool:
+    """Whether it is no paragraph of the text and no caption."""
+    if element is None or is_caption(element):
+        return False
+    return element.tag != "p" or bool(_BYLINE.search(element.get("class", "")[:200]))
 
 
 def _sources(page: Head) -> Iterator[str]:

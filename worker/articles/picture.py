@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from worker.articles import jsonld
-from worker.articles.head import LONGEST_URL, Head, absolute, is_caption, text_of
+from worker.articles import jsonld, plain
+from worker.articles.credits import agency
+from worker.articles.head import LONGEST_URL, Head, absolute, is_caption
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
@@ -27,7 +28,8 @@ def read(page: Head) -> Image | None:
     for url, caption, credit in _images(page):
         if found := absolute(url, page.base):
             shown, photographer = _caption(page, found)
-            return Image(found, shown or caption or None, photographer or credit or None)
+            said, signed = _credited([caption], page)
+            return Image(found, shown or said or None, photographer or credit or signed or None)
     return None
 
 
@@ -56,23 +58,41 @@ def _image(page: Head, value: object) -> tuple[str, str, str]:
     return jsonld.text(url, LONGEST_URL), jsonld.text(shot.get("caption")), credit
 
 
-_CREDIT = re.compile(
-    r"[\s(\[.]*(?:\((?P<in>[^()]{3,80})\)|(?:(?:foto|photo|picture|bild|fotografer|credit|kredit|"
-    r"image|imagen|sumber foto|source)\s?:|©|Ⓒ)\s*(?P<after>[^:]{2,80}?))[\s)\].]*$",
-    re.IGNORECASE,
-)
-_PHOTOGRAPHER = re.compile(r"/|foto|photo|dok\.|getty|©|\.com|\.co", re.IGNORECASE)
-
-
 def _caption(page: Head, url: str) -> tuple[str, str]:
     """Caption and credit under the picture, where the page shows that one near its headline."""
     name = url.partition("?")[0].rpartition("/")[2]
     captions = (element for element in page.near if is_caption(element))
     for element in islice(captions, 5):
-        words = text_of(element)
-        if 3 <= len(words) <= 600 and _shows(element, name):
-            return _credited(words)
+        lines = _lines(element)
+        if 3 <= sum(map(len, lines)) <= 600 and _shows(element, name):
+            return _credited(lines, page)
     return "", ""
+
+
+def _lines(element: "HtmlElement") -> list[str]:
+    """The element's lines, as `<br>` and blocks part them."""
+    lines = [""]
+    for one in islice(element.iter(), 100):
+        if one is not element and one.tag in {"br", "p", "div"}:
+            lines.append("")
+        lines[-1] += (one.text or "")[:2_000] if isinstance(one.tag, str) else ""
+        for closed in _closed_by(one, element):
+            if closed.tag in {"p", "div"}:
+                lines.append("")
+            lines[-1] += (closed.tail or "")[:2_000]
+    return list(filter(None, map(plain.line, lines)))
+
+
+def _closed_by(last: "HtmlElement", root: "HtmlElement") -> "Iterator[HtmlElement]":
+    """The elements within `root` that end where `last`, read in their order, does."""
+    element: HtmlElement | None = last
+    if len(last):
+        return
+    while element is not None and element is not root:
+        yield element
+        if element.getnext() is not None:
+            return
+        element = element.getparent()
 
 
 def _shows(caption: "HtmlElement", name: str) -> bool:
@@ -90,9 +110,96 @@ def _shows(caption: "HtmlElement", name: str) -> bool:
     return False
 
 
-def _credited(words: str) -> tuple[str, str]:
-    match = _CREDIT.search(words[-200:])
-    if not match or (match["in"] and not _PHOTOGRAPHER.search(match["in"])):
-        return words, ""
-    start = max(len(words) - 200, 0) + match.start()
-    return words[:start].strip(" .|-–—("), (match["in"] or match["after"]).strip(" .")
+# -- Credits, as captions give them
+
+_WITHIN = 200  # characters from the end of a caption
+_KINDS = (
+    "foto|fotos|photo|photos|photograph|photographs|photography|picture|pictures|pic|pics|bild|"
+    "bilder|image|images|imagen|imágenes|gambar|фото|снимок|صورة|写真"
+)
+_LABEL = (
+    rf"(?:(?:{_KINDS})(?: (?:by|oleh|de|par|von))?|sumber foto|fotografer|credits?|kredit|crédit|"
+    r"crédit photo|crédito|fotoğraf|source|sumber|quelle|fuente)\s*[:：]|©|Ⓒ|"
+    rf"(?:{_KINDS}) (?:by|oleh|von)\s"
+)
+_SIGNED = rf"(?:{_LABEL})\s*(?P<credit>[^:：]{{2,80}})$"
+_LABELLED = re.compile(rf"(?<=\W){_SIGNED}", re.IGNORECASE)
+_LABELLED_WHOLE = re.compile(rf"^{_SIGNED}", re.IGNORECASE)
+_LABEL_FIRST = re.compile(rf"(?:{_LABEL})\s*", re.IGNORECASE)
+_BRACKETED = re.compile(r"[(（\[](?P<credit>[^()（）\[\]]{2,80})[)）\]]\s*\.?$")
+_DASHED = re.compile(r"\s[-–—]{1,2}\s?(?P<credit>[^-–—]{2,80})$")
+_KIND_FIRST = re.compile(rf"(?:{_KINDS})\s+\w", re.IGNORECASE)
+_SLASHED = re.compile(r"\s/\s(?P<credit>[^/:]{3,60})$")
+_BEHIND_A_SENTENCE = re.compile(r"[.!?…][\"'”’»]?\s+(?P<credit>[^.!?…]{1,60}/[^!?…]{2,60})$")
+_PHOTOGRAPHER = re.compile(r"/|foto|photo|dok\.|getty|©|\.com|\.co|(?:撮影|提供)$", re.IGNORECASE)
+_DATE = re.compile(r"\d\s?[/.-]\s?\d")
+_MOST_WORDS = 7  # of a name, or of "Photo:" and a name
+
+
+def _credited(lines: list[str], page: Head) -> tuple[str, str]:
+    """Caption and credit; the credit may have a line of its own."""
+    for at in (0, -1) if len(lines) > 1 else ():
+        if _is_credit_line(lines[at]):
+            others = lines[1:] if at == 0 else lines[:-1]
+            return " ".join(others), _signature(lines[at])
+    words = " ".join(lines)
+    for start, credit in _endings(words, page):
+        caption = words[:start].rstrip(" |/-–—·(（[")
+        return _unlabelled(caption), _signature(credit)
+    return _unlabelled(words), ""
+
+
+def _endings(words: str, page: Head) -> Iterator[tuple[int, str]]:
+    """Where a credit at the end of a caption starts, and the credit; the likeliest first."""
+    before = max(0, len(words) - _WITHIN)
+    end = words[before:]
+    for form, is_credit in (
+        (_LABELLED, lambda credit: len(credit.split()) <= _MOST_WORDS),
+        (_BRACKETED, lambda credit: _is_bracketed(credit, page)),
+        (_LABELLED_WHOLE, lambda credit: len(credit.split()) <= _MOST_WORDS),
+        (_DASHED, lambda credit: bool(_KIND_FIRST.match(credit) or agency(credit))),
+        (_BEHIND_A_SENTENCE, lambda credit: _is_name(credit.partition("/")[0])),
+        (_SLASHED, _is_name),
+    ):
+        match = form.search(end)
+        if match and is_credit(match["credit"]) and not _DATE.search(match["credit"]):
+            start = match.start("credit") if form is _BEHIND_A_SENTENCE else match.start()
+            yield before + start, match["credit"]
+
+
+def _is_bracketed(credit: str, page: Head) -> bool:
+    """Whether words in brackets are a credit: a photographer, an agency, or the site itself."""
+    if _PHOTOGRAPHER.search(credit) or _LABEL_FIRST.match(credit) or agency(credit):
+        return True
+    key = plain.key(credit)
+    names = [f" {name.casefold()} " for name in page.publishers]
+    return key in page.site or any(f" {credit.casefold().strip()} " in name for name in names)
+
+
+def _is_credit_line(line: str) -> bool:
+    if len(line.split()) > _MOST_WORDS or _DATE.search(line):
+        return False
+    first, slash, _ = line.partition("/")
+    return bool(_LABEL_FIRST.match(line) or agency(line) or (slash and _is_name(first)))
+
+
+def _is_name(words: str) -> bool:
+    """Whether all words are written as names are, "de" and such aside."""
+    parts = words.split()
+    return 0 < len(parts) <= 5 and all(one[:1].isupper() or len(one) <= 3 for one in parts)
+
+
+_OPENED = re.compile(r"[(（\[]")
+_INITIALS_END = re.compile(r"/\w{2,4}\.$")  # "ANTARA FOTO/Galih Saputra/foc."
+
+
+def _signature(credit: str) -> str:
+    """A credit without its label and full stop."""
+    credit = _unlabelled(credit.strip(" (（[|-–—"))
+    credit = credit if _INITIALS_END.search(credit) else credit.rstrip(" .")
+    return credit if _OPENED.search(credit) else credit.rstrip(" )）]")
+
+
+def _unlabelled(words: str) -> str:
+    label = _LABEL_FIRST.match(words)
+    return words[label.end() :].strip() if label else words.strip()

@@ -1,8 +1,7 @@
 """`kabar articles`: what came of each entry."""
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import typer
@@ -10,6 +9,7 @@ from sqlalchemy import Engine
 
 from worker import settings as configuration
 from worker.cli import cleaning
+from worker.cli.ages import age
 from worker.cli.lookup import found
 from worker.cli.output import (
     MOST,
@@ -30,8 +30,6 @@ app = typer.Typer(help="The articles, and what happened to each.", no_args_is_he
 INTERNAL = ("lease_token", "lease_until", "url_key", "canonical_key", "content_hash", "feed_entry")
 Stage = Literal["fetch", "process", "translate", "publish", "done", "failed"]
 _LONG = frozenset({"text", "paragraphs"})
-_AGE = re.compile(r"([0-9]{1,4})([dhm])")
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 _Article = Annotated[str, typer.Argument(metavar="ID|URL", help="The article's number or URL.")]
 
 
@@ -98,9 +96,16 @@ def clean_(
         str | None, typer.Option(help="Where the file's page stands: links are relative to that.")
     ] = None,
     as_json: Json = False,
+    why: Annotated[
+        bool, typer.Option("--explain", help="Show each block kept or dropped, and by which rule.")
+    ] = False,
 ) -> None:
     """Fetch an article with all its parts, clean it and show what is left; nothing is stored."""
-    article = cleaning.clean(cleaning.pages_of(source, url, configuration.load()))
+    pages = cleaning.pages_of(source, url, configuration.load())
+    if why:
+        _tell(cleaning.explained(pages), as_json=as_json)
+        return
+    article = cleaning.clean(pages)
     document = cleaning.document(article)
     if as_json:
         print_json(document)
@@ -122,10 +127,10 @@ def reprocess(
     """Clean done articles again from their stored pages, without fetching or alerting."""
     if not some and since is None:
         raise CommandError("which articles? name some, or give --since 2d")
-    age = _age(since) if since is not None else None
+    newest = age("--since", since) if since is not None else None
     with open_store() as engine:
         ids = [_found(engine, one)["id"] for one in some or ()]
-        again = articles.reprocess(engine, since=age, ids=ids if some else None)
+        again = articles.reprocess(engine, since=newest, ids=ids if some else None)
     if as_json:
         print_json({"articles": again, "skipped": sorted({*ids} - {*again})})
         return
@@ -134,11 +139,14 @@ def reprocess(
         typer.echo(f"article {left} is left as it is: not done yet, or none of its pages is kept")
 
 
-def _age(text: str) -> timedelta:
-    found = _AGE.fullmatch(text.strip())
-    if not found:
-        raise CommandError(f"--since {text}: 2d, 12h or 30m was expected")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+def _tell(blocks: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(blocks)
+        return
+    width = max((len(block["rule"]) for block in blocks), default=0)
+    for block in blocks:
+        mark = "keep" if block["kept"] else "drop"
+        typer.echo(clean(f"{mark}  {block['rule']:<{width}}  {block['text']}").replace("\n", " "))
 
 
 def _line(value: Any) -> Any:

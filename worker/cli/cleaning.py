@@ -41,6 +41,21 @@ def document(article: CleanArticle) -> dict[str, Any]:
     return {**fields, "text": text, "word_count": article.word_count, "language": language}
 
 
+def explained(pages: tuple[Page, ...]) -> list[dict[str, Any]]:
+    """Each block of the pages, in their order: its text, whether it is kept, and by which rule.
+
+    Raises `CommandError` with the reason when there is no article.
+    """
+    try:
+        return [
+            {"part": number, **asdict(block)}
+            for number, page in enumerate(pages, start=1)
+            for block in articles.explain(page)
+        ]
+    except ExtractionError as error:
+        raise CommandError(f"{error.reason}: {error.detail}") from None
+
+
 def clean(pages: tuple[Page, ...]) -> CleanArticle:
     """The article on `pages`. Raises `CommandError` with the reason when there is none."""
     try:

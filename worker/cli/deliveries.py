@@ -1,9 +1,11 @@
-"""`kabar deliveries`: what was sent to whom, and what came back."""
+"""`kabar deliveries`: what was sent to whom, what came back, and what is to be sent again."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from sqlalchemy import Engine
 
+from worker.cli.ages import age
 from worker.cli.endpoints import find as find_endpoint
 from worker.cli.output import (
     MOST,
@@ -16,23 +18,47 @@ from worker.cli.output import (
     when,
 )
 from worker.store import webhooks
+from worker.store.webhooks import Wanted
 
 State = Literal["pending", "sent", "dead", "held", "cancelled"]
 
 app = typer.Typer(help="The deliveries to endpoints, and their attempts.", no_args_is_help=True)
 
+_Ids = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="ID", min=1, max=MOST, help="The deliveries' numbers."),
+]
+_OfEndpoint = Annotated[str | None, typer.Option("--endpoint", help="Only those to this endpoint.")]
+_InState = Annotated[State | None, typer.Option("--state", help="Only those in this state.")]
+_Failed = Annotated[
+    bool,
+    typer.Option(
+        "--failed", help="Only those that are dead, held, or wait after an attempt that failed."
+    ),
+]
+_Since = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Only those made in this time, such as 2h.")
+]
+_Until = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Only those made before that, such as 30m.")
+]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say how many there are.")]
+
 
 @app.command("list")
 def list_(
-    endpoint: Annotated[str | None, typer.Option(help="Only those to this endpoint.")] = None,
-    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    endpoint: _OfEndpoint = None,
+    state: _InState = None,
+    failed: _Failed = False,
+    since: _Since = None,
+    until: _Until = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 20,
     as_json: Json = False,
 ) -> None:
     """List the newest deliveries."""
     with open_store() as engine:
-        name = find_endpoint(engine, endpoint)["name"] if endpoint else None
-        rows = webhooks.deliveries(engine, limit, name, state)
+        wanted = _wanted(engine, None, endpoint, state, failed, since, until)
+        rows = webhooks.deliveries(engine, limit, wanted)
     if as_json:
         print_json([record(row) for row in rows])
         return
@@ -69,9 +95,119 @@ def show(
     )
     if delivery["state"] == "pending":
         typer.echo(f"next attempt: {when(delivery['due_at'])}")
+    if delivery["state"] == "held":
+        typer.echo(f"goes out with `kabar endpoints resume {delivery['endpoint']}`")
     print_table(
         attempts,
-        {"number": None, "started_at": when, "ended_at": when, "outcome": None, "status": None,
-         "detail": None, "excerpt": None},
+        {"number": None, "started_at": when, "duration_seconds": _seconds, "outcome": None,
+         "status": None, "detail": None, "excerpt": None},
         empty="no attempt yet",
     )  # fmt: skip
+
+
+@app.command()
+def replay(
+    ids: _Ids = None,
+    endpoint: _OfEndpoint = None,
+    state: _InState = None,
+    failed: _Failed = False,
+    since: _Since = None,
+    until: _Until = None,
+    dry_run: _DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Send deliveries again, with the ids and bytes that they had.
+
+    Name some, or say which by --failed or --state, narrowed by --endpoint, --since and --until.
+    What is in flight just now is left alone.
+    """
+    _refuse_all(ids, state, failed)
+    with open_store() as engine:
+        wanted = _wanted(engine, ids, endpoint, state, failed, since, until)
+        if dry_run:
+            _tell_count(webhooks.count(engine, wanted, to="replay"), "sent again", as_json)
+            return
+        done = webhooks.replay(engine, wanted)
+    if as_json:
+        print_json({"due": done.due, "held": done.held})
+        return
+    typer.echo(f"{_counted(len(done.due))} will be sent again")
+    if done.held:
+        typer.echo(
+            f"{_counted(len(done.held))} held: the endpoint is disabled; `kabar endpoints list` "
+            "says why, `kabar endpoints resume NAME` sends them"
+        )
+    _tell_left(ids, [*done.due, *done.held], "in flight, or not there")
+
+
+@app.command()
+def cancel(
+    ids: _Ids = None,
+    endpoint: _OfEndpoint = None,
+    state: _InState = None,
+    failed: _Failed = False,
+    since: _Since = None,
+    until: _Until = None,
+    dry_run: _DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Never send deliveries that wait or are held; `replay` takes it back.
+
+    Name some, or say which by --failed or --state, narrowed by --endpoint, --since and --until.
+    """
+    _refuse_all(ids, state, failed)
+    with open_store() as engine:
+        wanted = _wanted(engine, ids, endpoint, state, failed, since, until)
+        if dry_run:
+            _tell_count(webhooks.count(engine, wanted, to="cancel"), "cancelled", as_json)
+            return
+        cancelled = webhooks.cancel(engine, wanted)
+    if as_json:
+        print_json({"cancelled": cancelled})
+        return
+    typer.echo(f"{_counted(len(cancelled))} cancelled")
+    _tell_left(ids, cancelled, "sent, dead or cancelled already, or not there")
+
+
+def _wanted(
+    engine: Engine,
+    ids: list[int] | None,
+    endpoint: str | None,
+    state: str | None,
+    failed: bool,
+    since: str | None,
+    until: str | None,
+) -> Wanted:
+    return Wanted(
+        ids=ids,
+        endpoint_id=find_endpoint(engine, endpoint)["id"] if endpoint else None,
+        state=state,
+        failed=failed,
+        since=age("--since", since) if since is not None else None,
+        until=age("--until", until) if until is not None else None,
+    )
+
+
+def _refuse_all(ids: list[int] | None, state: str | None, failed: bool) -> None:
+    if not ids and state is None and not failed:
+        raise CommandError("which deliveries? name some, or give --failed or --state")
+
+
+def _tell_count(number: int, what: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"deliveries": number})
+    else:
+        typer.echo(f"{_counted(number)} would be {what}")
+
+
+def _tell_left(ids: list[int] | None, done: list[int], why: str) -> None:
+    for left in sorted({*(ids or ())} - {*done}):
+        typer.echo(f"delivery {left} is left as it is: {why}")
+
+
+def _counted(number: int) -> str:
+    return f"{number} {'delivery' if number == 1 else 'deliveries'}"
+
+
+def _seconds(value: Any) -> str:
+    return "" if value is None else f"{value:.2f}"

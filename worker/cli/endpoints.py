@@ -1,7 +1,9 @@
 """`kabar endpoints`: who is told of new stories, and of feeds that fail."""
 
 import asyncio
-from datetime import UTC, datetime
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -10,8 +12,11 @@ from sqlalchemy import Engine
 
 from worker import settings as configuration
 from worker import webhooks as room
+from worker.cli import routing
+from worker.cli.ages import age
 from worker.cli.lookup import found
 from worker.cli.output import (
+    MOST,
     CommandError,
     Json,
     clean,
@@ -23,13 +28,24 @@ from worker.cli.output import (
     when,
 )
 from worker.feeds.declared import check_url
-from worker.http import Client, Response
-from worker.store import webhooks
-from worker.webhooks import InvalidSecretError, check_secret, generate_secret
-from worker.webhooks.events import EVENT_TYPES, STORY_CREATED, Event, test_ping
+from worker.http import Client, Response, redacted
+from worker.store import feeds, webhooks
+from worker.webhooks import (
+    InvalidSecretError,
+    check_secret,
+    generate_secret,
+    seal,
+    unseal,
+)
+from worker.webhooks.events import Event, test_ping
 
 app = typer.Typer(help="The webhook endpoints that are told of stories.", no_args_is_help=True)
 
+_LONGEST_GRACE = timedelta(days=7)
+_SecretFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="A file that holds the signing secret; -: standard input."),
+]
 _Endpoint = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name or number.")]
 
 
@@ -38,15 +54,22 @@ def add(
     name: Annotated[str, typer.Argument(help="A name of your choice.")],
     url: Annotated[str, typer.Argument(help="Where deliveries are posted to.")],
     secret: Annotated[
-        str | None, typer.Option(help="The signing secret (whsec_…); default: a new one.")
-    ] = None,
-    event: Annotated[
-        list[str] | None,
+        str | None,
         typer.Option(
-            metavar="TYPE",
-            help=f"What to tell of: {', '.join(EVENT_TYPES)}; may be repeated, default: stories.",
+            help="The signing secret (whsec_…); default: a new one. It shows in the list of "
+            "processes and in the shell's history: better --secret-file."
         ),
     ] = None,
+    secret_file: _SecretFile = None,
+    event: routing.Event = None,
+    language: routing.Language = None,
+    feed: routing.Feed = None,
+    feed_tag: routing.FeedTag = None,
+    publisher: routing.Publisher = None,
+    any_of: routing.AnyOf = None,
+    all_of: routing.AllOf = None,
+    none_of: routing.NoneOf = None,
+    min_sources: routing.MinSources = 1,
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="The receiver is in your own network.")
     ] = False,
@@ -61,16 +84,19 @@ def add(
     check_url(url)
     if urlsplit(url).scheme == "http" and not allow_http:
         raise CommandError(f"{url} is not https; add --allow-http if that is what you want")
-    types = list(dict.fromkeys(event or [STORY_CREATED]))
-    if unknown := [one for one in types if one not in EVENT_TYPES]:
-        raise CommandError(f"there is no event {unknown[0]!r}; there are {', '.join(EVENT_TYPES)}")
-    try:
-        check_secret(secret := secret or generate_secret())
-    except InvalidSecretError as error:
-        raise CommandError(str(error)) from None
+    types = routing.event_types(event)
+    asked = {
+        "languages": language, "feeds": feed, "feed_tags": feed_tag, "publishers": publisher,
+        "any_of": any_of, "all_of": all_of, "none_of": none_of, "min_sources": min_sources,
+    }  # fmt: skip
+    if secret and secret_file:
+        raise CommandError("--secret and --secret-file: give one of them")
+    secret = _secret(secret, secret_file)
+    sealed = seal(secret, configuration.load().webhooks)
     with open_store() as engine:
+        rules = routing.make_rules(engine, find_feed, asked)
         added = webhooks.add(
-            engine, name, url, secret,
+            engine, name, url, sealed, rules=rules,
             event_types=types, allow_private=allow_private, allow_http=allow_http,
         )  # fmt: skip
     if not added:
@@ -102,9 +128,10 @@ def show(endpoint: _Endpoint, as_json: Json = False) -> None:
     """Show an endpoint, and what it was told last."""
     with open_store() as engine:
         row = find(engine, endpoint)
-        latest = webhooks.deliveries(engine, limit=10, endpoint=row["name"])
+        latest = webhooks.deliveries(engine, 10, webhooks.Wanted(endpoint_id=row["id"]))
+        rules = routing.shown(engine, row)
     if as_json:
-        document = record(row, "secret", "lease_token")
+        document = record(row, *webhooks.INTERNAL)
         print_json(document | {"deliveries": [record(delivery) for delivery in latest]})
         return
     allowed = [name for name in ("allow_private", "allow_http") if row[name]]
@@ -114,8 +141,10 @@ def show(endpoint: _Endpoint, as_json: Json = False) -> None:
             "url": row["url"],
             "state": row["state"] + (f": {row['reason']}" if row["reason"] else ""),
             "told of": ", ".join(row["event_types"]),
+            **rules,
             "allowed": ", ".join(allowed) or None,
             "since": when(row["created_at"]),
+            "secrets": _rotation(row),
         }
     )
     typer.echo("")
@@ -136,12 +165,119 @@ def remove(endpoint: _Endpoint) -> None:
     typer.echo(f"removed {row['name']}")
 
 
+@app.command()
+def route(
+    endpoint: _Endpoint,
+    event: routing.Event = None,
+    language: routing.Language = None,
+    feed: routing.Feed = None,
+    feed_tag: routing.FeedTag = None,
+    publisher: routing.Publisher = None,
+    any_of: routing.AnyOf = None,
+    all_of: routing.AllOf = None,
+    none_of: routing.NoneOf = None,
+    min_sources: routing.MinSources = 1,
+) -> None:
+    """Say anew which events and stories an endpoint is told of; without options: all new stories.
+
+    It holds for what is published from now on.
+    """
+    types = routing.event_types(event)
+    asked = {
+        "languages": language, "feeds": feed, "feed_tags": feed_tag, "publishers": publisher,
+        "any_of": any_of, "all_of": all_of, "none_of": none_of, "min_sources": min_sources,
+    }  # fmt: skip
+    with open_store() as engine:
+        row = find(engine, endpoint)
+        rules = routing.make_rules(engine, find_feed, asked)
+        webhooks.route(engine, row["id"], types, rules)
+        lines = routing.shown(engine, find(engine, endpoint))
+    print_fields({row["name"]: f"told of {', '.join(types)}", **lines})
+
+
+@app.command()
+def pause(endpoint: _Endpoint) -> None:
+    """Send an endpoint nothing for now; what it is to be told waits until it is resumed."""
+    with open_store() as engine:
+        row = find(engine, endpoint)
+        paused = webhooks.pause(engine, row["id"])
+    if not paused:
+        raise CommandError(f"{row['name']} is {row['state']} already")
+    typer.echo(f"paused {row['name']}")
+
+
+@app.command()
+def resume(endpoint: _Endpoint) -> None:
+    """Serve an endpoint again that was paused, or disabled; what was held for it goes out."""
+    with open_store() as engine:
+        row = find(engine, endpoint)
+        held = webhooks.resume(engine, row["id"])
+    if row["state"] == "active" and not held:
+        raise CommandError(f"{row['name']} is active already")
+    out = f"; {held} held {'delivery goes' if held == 1 else 'deliveries go'} out" if held else ""
+    typer.echo(f"resumed {row['name']}{out}")
+
+
+@app.command()
+def rotate(
+    endpoint: _Endpoint,
+    secret_file: _SecretFile = None,
+    grace: Annotated[
+        str,
+        typer.Option(metavar="AGE", help="How long the old secret signs too, such as 12h; 0m: not"),
+    ] = "24h",
+    as_json: Json = False,
+) -> None:
+    """Give an endpoint a new signing secret, shown once; for a while the old one signs too."""
+    secret, kept = _secret(None, secret_file), age("--grace", grace)
+    if kept > _LONGEST_GRACE:
+        raise CommandError(f"--grace {grace}: {_LONGEST_GRACE.days}d is the most")
+    sealed = seal(secret, configuration.load().webhooks)
+    with open_store() as engine:
+        row = find(engine, endpoint)
+        until = webhooks.rotate(engine, row["id"], sealed, kept)
+    if as_json:
+        print_json({"name": row["name"], "secret": secret, "old_until": until if kept else None})
+        return
+    both = f"the old one signs too until {when(until)}" if kept else "the old one is void"
+    typer.echo(f"rotated {row['name']}, {both}; its new secret, shown only now:\n{secret}")
+
+
+@app.command()
+def encrypt() -> None:
+    """Encrypt the signing secrets in the store with the key that is set now.
+
+    For when `webhooks.secret_key` was set for the first time, or has a new key in front.
+    """
+    settings = configuration.load().webhooks
+    if settings.secret_key is None:
+        raise CommandError("webhooks.secret_key is not set: there is nothing to encrypt with")
+    with open_store() as engine:
+        number = webhooks.reseal(engine, lambda kept: seal(unseal(kept, settings), settings))
+    typer.echo(f"encrypted the secrets of {number} endpoint{'' if number == 1 else 's'}")
+
+
 @app.command("test")
-def try_(endpoint: _Endpoint, as_json: Json = False) -> None:
+def try_(
+    endpoint: _Endpoint,
+    story: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ID",
+            min=1,
+            max=MOST,
+            help="Send nothing: say rule by rule whether this story is for the endpoint.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Send a signed `test.ping` to an endpoint now, and show what it answers."""
     settings = configuration.load()
     with open_store() as engine:
         row = find(engine, endpoint)
+        if story is not None:
+            routing.explain(engine, row, story, as_json)
+            return
     event = test_ping(row["name"], datetime.now(UTC))
     response = asyncio.run(_ping(settings, webhooks.known(row), event))
     if as_json:
@@ -178,6 +314,15 @@ def _answer(event: Event, response: Response) -> dict[str, Any]:
     }
 
 
+def find_feed(engine: Engine, feed: str) -> dict[str, Any]:
+    """The feed with this URL or number; raises `CommandError` with the nearest URL."""
+
+    def urls() -> list[str]:
+        return [redacted(row["url"]) for row in feeds.listing(engine)]
+
+    return found(feeds.find(engine, feed), "feed", redacted(feed), urls, "kabar feeds list")
+
+
 def find(engine: Engine, endpoint: str) -> dict[str, Any]:
     """The endpoint with this name or number; raises `CommandError` with the nearest name."""
 
@@ -186,6 +331,34 @@ def find(engine: Engine, endpoint: str) -> dict[str, Any]:
 
     row = webhooks.find(engine, endpoint)
     return found(row, "endpoint", endpoint, names, "kabar endpoints list")
+
+
+def _secret(given: str | None, file: str | None) -> str:
+    """The secret that was given, or is in a file, or a new one; raises `CommandError`."""
+    secret = given or (_read(file) if file else generate_secret())
+    try:
+        check_secret(secret)
+    except InvalidSecretError as error:
+        raise CommandError(str(error)) from None
+    return secret
+
+
+def _read(file: str) -> str:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).expanduser().read_text("utf-8")
+    except OSError as error:
+        raise CommandError(f"--secret-file {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"--secret-file {file}: not a text file") from None
+    return text.strip()
+
+
+def _rotation(row: dict[str, Any]) -> str | None:
+    old = [datetime.fromisoformat(one["until"]) for one in row["old_secrets"] or ()]
+    signing = sorted(until for until in old if until > datetime.now(UTC))
+    return (
+        f"{1 + len(signing)} sign, the last old one until {when(signing[-1])}" if signing else None
+    )
 
 
 def _counts(deliveries: dict[str, Any]) -> str:

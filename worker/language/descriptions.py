@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from worker.articles import dateline
 from worker.language.identify import are_twins, weigh
@@ -12,7 +12,8 @@ from worker.language.words import count, repeats, telling, words
 
 _LONGEST = 1_200  # characters; what a feed says at more length is the article
 _LEAST_WORDS = 8
-_ITS_OWN = 0.15  # of its longer words, in the article; a site's own slogan has fewer
+_ITS_OWN = 0.2  # of its longer words, in the article; a site's own slogan has fewer
+_WELL_SHARED = 0.6  # and no text in another language has as many
 _SURE_FROM = 40  # characters from which its language counts
 _BEGINNING = 4  # words by which the sentence is found that it cuts short
 
@@ -26,7 +27,7 @@ def accepted(
     language: str | None,
     *,
     article: str,
-    lead: Sequence[str],
+    lead: Iterable[str],
     title: str,
     publisher: str | None,
 ) -> list[str]:
@@ -42,9 +43,11 @@ def accepted(
         return []
     told = [one for one in _whole(split(line, language), known, lead) if not repeats(one, title)]
     text = " ".join(told)
-    if count(text) < _LEAST_WORDS or not _is_of(text, article) or _is_foreign(text, language):
+    if sum(map(count, told)) < _LEAST_WORDS:
         return []
-    return told
+    shared = _shared(text, article)
+    is_of_it = shared >= _WELL_SHARED or (shared >= _ITS_OWN and not _is_foreign(text, language))
+    return told if is_of_it else []
 
 
 def _line(description: str, known: Lists, publisher: str | None) -> str:
@@ -64,7 +67,7 @@ def _promotes(line: str, known: Lists) -> bool:
     return any(phrase in lower for phrase in known.promotions)
 
 
-def _whole(pieces: Sequence[str], known: Lists, lead: Sequence[str]) -> Iterator[str]:
+def _whole(pieces: Sequence[str], known: Lists, lead: Iterable[str]) -> Iterator[str]:
     for piece in map(str.strip, pieces):
         if piece.lower().startswith(known.openings):
             continue
@@ -74,7 +77,7 @@ def _whole(pieces: Sequence[str], known: Lists, lead: Sequence[str]) -> Iterator
             yield whole
 
 
-def _completed(piece: str, lead: Sequence[str]) -> str | None:
+def _completed(piece: str, lead: Iterable[str]) -> str | None:
     beginning = words(piece)
     if ends_cut_short(piece):
         beginning = beginning[:-1]  # the last may be half a word
@@ -83,10 +86,10 @@ def _completed(piece: str, lead: Sequence[str]) -> str | None:
     return next((one for one in lead if words(one)[: len(beginning)] == beginning), None)
 
 
-def _is_of(text: str, article: str) -> bool:
-    """Whether the article has words of it: what a site says of itself is on all its pages."""
-    own = telling(text)
-    return not article or len(own & telling(article)) >= _ITS_OWN * len(own)
+def _shared(text: str, article: str) -> float:
+    """The share of its longer words that the article has too, if only within others."""
+    own, folded = telling(text), article.casefold()
+    return sum(word in folded for word in own) / len(own) if own and folded else 1.0
 
 
 def _is_foreign(text: str, language: str | None) -> bool:

@@ -2,8 +2,8 @@
 
 import html
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,7 +11,7 @@ import lxml.html
 from lxml.etree import ParserError, strip_elements
 
 from worker.articles import CleanArticle, ExtractionError, Page, assemble, extract
-from worker.language.identify import identify, primary
+from worker.language.identify import identify, primary, weigh
 from worker.language.summarize import Summary, summarize
 from worker.reasons import Reason
 from worker.settings import ProcessSettings, Settings
@@ -42,19 +42,24 @@ class FeedText:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an article is made from. Without pages the feed's own text is used."""
+    """What an article is made from. Without pages the feed's own text is used.
+
+    `languages` is how many articles of its host were surely in each language.
+    """
 
     article_id: int
     url: str | None
     published_at: datetime | None
     feed: FeedText
     pages: Sequence[Page]
+    languages: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessOutcome:
     """A readable article. `reason` says why it was made from the feed's text, if it was;
-    `page_url` is where its page was fetched from in the end.
+    `page_url` is where its page was fetched from in the end. Where `is_language_sure` it is worth
+    counting among the languages of its host.
     """
 
     article_id: int
@@ -66,6 +71,7 @@ class ProcessOutcome:
     reason: Reason | None = None
     detail: str = ""
     page_url: str | None = None
+    is_language_sure: bool = False
 
 
 def load() -> None:
@@ -124,18 +130,36 @@ def _outcome(
     detail: str = "",
 ) -> ProcessOutcome:
     title = source.feed.title or article.title  # a page's own often names the site too
-    language = identify(f"{title}\n{article.text}", article.language or source.feed.language)
+    # The text first: it is told by fewer words than a headline is.
+    told = weigh(
+        f"{article.text}\n{title}",
+        article.language or source.feed.language,
+        source.languages,
+    )
     return ProcessOutcome(
         article_id=source.article_id,
-        next_stage=_next_stage(language, settings),
+        next_stage=_next_stage(told.language, settings),
         article=replace(article, title=title),
         published_at=source.published_at or article.published_at,
-        language=language,
-        summary=summarize(article.text, language, settings.process),
+        language=told.language,
+        summary=summarize(
+            article.text,
+            told.language,
+            settings.process,
+            title=title,
+            descriptions=_descriptions(source, article),
+            publisher=article.publisher,
+        ),
         reason=reason,
         detail=detail,
         page_url=source.pages[0].url if source.pages else None,
+        is_language_sure=told.is_sure,
     )
+
+
+def _descriptions(source: Source, article: CleanArticle) -> Iterator[str]:
+    yield article.lead or ""
+    yield _plain(source.feed.summary)
 
 
 def _next_stage(language: str | None, settings: Settings) -> Literal["translate", "publish"]:

@@ -1,14 +1,15 @@
 """Split text into sentences: sentencex, and a second look at each place where it would split."""
 
 import re
-from bisect import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import accumulate
 
 from sentencex import segment
 
 from worker.language.lists import Lists, lists
 
 _ABBREVIATIONS_OF = "en"  # where sentencex has no rules of its own it uses these too
+_ODD_BLANK = re.compile(r"[^\S ]")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")
 # sentencex takes time by the square of a paragraph with many quotes: 3.5 s for 90,000 characters.
 _AT_ONCE = 4_000
@@ -16,18 +17,13 @@ _LONG = 300  # characters; a quote of more is split, and no more are joined for 
 _LINE = 200  # characters between two blanks at which a script without full stops is split
 _CONTEXT = 40
 
-_CLOSED_BY = {
-    "“": "”", "„": "“”", "«": "»", "»": "«", "‹": "›", "”": "”", '"': '"',
-    "「": "」", "『": "』", "《": "》", "(": ")", "（": "）",
-}  # fmt: skip
-_EITHER_WAY = '"”»'
-_ENDS = frozenset(".,!?…")
-_MARK = re.compile(f"[{re.escape(''.join({*_CLOSED_BY, *''.join(_CLOSED_BY.values())}))}]")
+_WITHOUT_QUOTES = dict.fromkeys(map(ord, '“”„«»‹›"「」『』《》()（）'), " ")
 _NO_START = re.compile(r"[,;:%)\]}”’»›」』》）]")
 _QUOTED = frozenset("」』")
 _SAID = re.compile("と|って|など")
-_WORD_AT_END = re.compile(r"(?:(?<=[\s(“\"'‘/—–-])|^)((?:\w+\.){0,4}\w+)\.$")
-_NUMBER_AT_END = re.compile(r"(?:\s|^)\d{1,3}\.$")
+_LETTERS = re.compile(r"\w{1,3}\.")  # of "S.Kom." behind its first full stop
+_IN_BRACKETS = re.compile(r"\([^()]{1,30}\)\s*(.)")
+_BEFORE_A_WORD = "(“\"'‘„«/—–-"
 _FIRST_WORD = re.compile(r"\w+")
 _CLOSING = "\"'”’»›)\\]」』）】*"
 _WHOLE = re.compile(rf"[.!?…。．！？؟۔।॥][{_CLOSING}]{{0,4}}$")
@@ -80,16 +76,15 @@ def _with_blanks(pieces: list[str]) -> list[str]:
 
 def _sentences(paragraph: str, language: str | None) -> Iterator[str]:
     known = lists(language)
-    quotes = _Quotes(paragraph)
     start = before = 0
     has_letters = False
     for place in _places(paragraph, language or _ABBREVIATIONS_OF):
         has_letters = has_letters or any(map(str.isalpha, paragraph[before:place]))
         before = place
-        if not has_letters or quotes.hold(place):
+        if not has_letters:
             continue
-        told = paragraph[max(start, place - _LONG) : place].rstrip()
-        if not _go_on(told, paragraph[place : place + _CONTEXT].lstrip(), known):
+        told = paragraph[max(start, place - _LONG) : place]
+        if not _go_on(told, paragraph[place : place + _CONTEXT], known):
             yield paragraph[start:place]
             start = place
             has_letters = False
@@ -106,7 +101,7 @@ def _places(paragraph: str, language: str) -> Iterator[int]:
     while start < len(paragraph):
         window = paragraph[start : start + _AT_ONCE]
         is_last = start + len(window) == len(paragraph)
-        ends = list(_ends(_pieces(language, window)))
+        ends = list(_ends(_pieces(language, window), language))
         kept = ends[:-1] or ([] if is_last else [_blank_before(window)])
         yield from (start + end for end in kept)
         if is_last:
@@ -114,9 +109,12 @@ def _places(paragraph: str, language: str) -> Iterator[int]:
         start += kept[-1]
 
 
-def _ends(pieces: list[str]) -> Iterator[int]:
+def _ends(pieces: list[str], language: str) -> Iterator[int]:
+    """Where the pieces end; one that is long for its quotes or brackets ends within them too."""
     end = 0
     for piece in pieces:
+        if len(piece) > _LONG and (bare := piece.translate(_WITHOUT_QUOTES)) != piece:
+            yield from (end + inner for inner in accumulate(map(len, _pieces(language, bare)[:-1])))
         end += len(piece)
         yield end
 
@@ -128,7 +126,7 @@ def _blank_before(window: str) -> int:
 def _pieces(language: str, text: str) -> list[str]:
     """What sentencex makes of `text`; joined it is as long as `text`."""
     # It refuses surrogates. And "A\xa0." is enough for it to panic, so blanks become plain ones.
-    plain = "".join(" " if c.isspace() else c for c in text.encode("utf-8", "replace").decode())
+    plain = _ODD_BLANK.sub(" ", text.encode("utf-8", "replace").decode())
     try:
         pieces: list[str] = segment(language, plain)
     except BaseException as error:
@@ -138,68 +136,33 @@ def _pieces(language: str, text: str) -> list[str]:
     return pieces if sum(map(len, pieces)) == len(text) else [text]
 
 
-class _Quotes:
-    """Where a paragraph's quotes and brackets are, those that are closed soon."""
-
-    def __init__(self, paragraph: str) -> None:
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
-        marks = [(mark.start(), mark[0]) for mark in _MARK.finditer(paragraph)]
-        places: dict[str, list[int]] = {}
-        for place, mark in marks:
-            places.setdefault(mark, []).append(place)
-        for first, mark in marks:
-            if self._lasts and first <= self._lasts[-1]:
-                continue
-            last = _closed_at(places, mark, first) if _opens(mark, paragraph, first) else None
-            if last is not None and last - first <= _LONG:
-                self._firsts.append(first)
-                self._lasts.append(last)
-
-    def hold(self, place: int) -> bool:
-        """Whether `place` is within one."""
-        number = bisect(self._firsts, place - 1) - 1
-        return number >= 0 and place <= self._lasts[number]
-
-
-def _closed_at(places: Mapping[str, list[int]], mark: str, first: int) -> int | None:
-    found = []
-    for closing in _CLOSED_BY[mark]:
-        of_kind = places.get(closing, [])
-        number = bisect(of_kind, first)
-        found += of_kind[number : number + 1]
-    return min(found, default=None)
-
-
-def _opens(mark: str, text: str, place: int) -> bool:
-    if mark not in _CLOSED_BY:
-        return False
-    if mark not in _EITHER_WAY:
-        return True
-    before, after = text[place - 1 : place] if place else "", text[place + 1 : place + 2]
-    return not (before.isalnum() or before in _ENDS or not after.strip())
-
-
 def _go_on(told: str, following: str, known: Lists) -> bool:
     """Whether what follows belongs to the sentence that ends with `told` still."""
-    if not any(map(str.isalnum, following)):
+    end, start = told.rstrip(), following.lstrip()
+    if not any(map(str.isalnum, start)) or _NO_START.match(start):
         return True
-    if _NO_START.match(following) or (told[-1:] in _QUOTED and _SAID.match(following)):
+    if end[-1:] in _QUOTED and _SAID.match(start):
         return True
-    if len(told) < _LONG and _is_small(following):
+    if len(end) == len(told) and len(start) == len(following) and _LETTERS.match(start):
         return True
-    end = told[-_CONTEXT:]
-    if word := _WORD_AT_END.search(end):
-        if word[1] in known.abbreviations:
-            return True
-        if word[1] in known.numbered and following[0].isdigit():
-            return True
-    first = _FIRST_WORD.match(following)
-    return bool(first and first[0] in known.after_numbers and _NUMBER_AT_END.search(end))
+    if len(end) < _LONG and _is_small(start):
+        return True
+    return end.endswith(".") and _is_abbreviated(end[-_CONTEXT:-1], start, known)
+
+
+def _is_abbreviated(end: str, start: str, known: Lists) -> bool:
+    """Whether the full stop behind `end` is that of an abbreviation or ordinal."""
+    word = end.split()[-1].lstrip(_BEFORE_A_WORD) if end and not end.isspace() else ""
+    if word in known.abbreviations or (word in known.numbered and start[0].isdigit()):
+        return True
+    first = _FIRST_WORD.match(start)
+    return bool(word.isdecimal() and len(word) < 4 and first and first[0] in known.after_numbers)
 
 
 def _is_small(following: str) -> bool:
-    """Whether it begins with a small letter, and not like "iPhone"."""
+    """Whether it goes on with a small letter, and not like "iPhone"."""
+    if bracket := _IN_BRACKETS.match(following):
+        return bracket[1].islower() or bracket[1] == ","
     word = following.lstrip("-–—… ")
     return word[:1].islower() and not word[1:2].isupper()
 

@@ -5,20 +5,23 @@ where that is one, else its lead.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, repeat
 
 from worker.articles import dateline
 from worker.language.descriptions import accepted
 from worker.language.lists import lists
 from worker.language.sentences import ends_cut_short, ends_whole, split
-from worker.language.words import count, is_dense, repeats, says
+from worker.language.words import count, is_dense, pairs, repeats, says
 from worker.settings import ProcessSettings
 
 # When a summary says enough; the settings say what is too much.
 _ENOUGH_SENTENCES, _ENOUGH_CHARACTERS = 2, 200
 _ENOUGH_WORDS = 25  # of a description to stand alone
-_READ, _CANDIDATES = 12_000, 40  # characters and sentences in which a lead is looked for
-_SENTENCE_WORDS, _CAPTION_WORDS = 4, 16  # fewer are none, and without a full stop a caption
+_READ = 12_000  # characters in which a lead is looked for
+_CANDIDATES = 40
+_BEGINNING = 3  # sentences of a lead; a description that these contain is not told beside it
+_OPENING = 800  # characters
+_LEAST_WORDS = 4  # in a sentence
 
 _CLAUSE = re.compile(r"[,;:–—，；：、،؛](?=\s|[^\x00-\x7f])")
 _NO_BLANK_AFTER = re.compile(r"[。．！？」』）]$")
@@ -49,43 +52,76 @@ def summarize(
     `descriptions` (the page's, the feed's) that passes for a summary, then of the lead. Only a
     first sentence that is longer than a summary may be is cut.
     """
-    text = _decodable(text[:_READ])
-    lead = candidates(text, language, title)
+    text = text[:_READ]
+    lead = _Lead(text, language, title)
     told: list[str] = []
     for description in descriptions:
+        if _is_how_it_begins(description, text):
+            break
         if told := accepted(
             description,
             language,
-            article=f"{title}\n{text}",
+            article=f"{title}\n{text}" if text else "",
             lead=lead,
             title=title,
             publisher=publisher,
         ):
             break
-    if count(" ".join(told)) >= _ENOUGH_WORDS:
-        lead = []
-    elif told:
-        lead = [sentence for sentence in lead if not says(told, sentence)]
-    return _filled(told, lead, settings)
+    if sum(map(count, told)) >= _ENOUGH_WORDS:
+        return _filled(told, (), settings)
+    of_lead = pairs(islice(lead, _BEGINNING)) if told else set()
+    if all(says(of_lead, sentence) for sentence in told):
+        return _filled((), lead, settings)
+    known = pairs(told)
+    return _filled(told, (one for one in lead if not says(known, one)), settings)
 
 
-def candidates(text: str, language: str | None, title: str = "") -> list[str]:
-    """The sentences from which a summary of `text` may be made, in their order.
+def candidates(
+    text: str, language: str | None, title: str = "", most: int = _CANDIDATES
+) -> list[str]:
+    """The first `most` sentences from which a summary of `text` may be made.
 
     They are whole, but for a dateline before the first. Captions, bylines, promotions and what
     repeats the title are not among them, unless there is nothing else.
     """
-    every = list(islice(_sentences(text[:_READ], language), _CANDIDATES))
-    if len(text) >= _READ and len(every) > 1:
-        every.pop()  # which may be cut
-    return [one for one in every if _tells(one, language, title)] or every
+    return list(islice(_Lead(text[:_READ], language, title), most))
+
+
+def _is_how_it_begins(description: str, text: str) -> bool:
+    """Whether it was copied from the text's beginning, as a third of all descriptions are."""
+    copied = " ".join(description.split())
+    return bool(copied) and copied in text[:_OPENING]
+
+
+class _Lead:
+    """An article's sentences that tell its news, found as they are asked for."""
+
+    def __init__(self, text: str, language: str | None, title: str) -> None:
+        self._found: list[str] = []
+        self._more = self._read(text, language, title)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._found
+        for sentence in self._more:
+            self._found.append(sentence)
+            yield sentence
+
+    def _read(self, text: str, language: str | None, title: str) -> Iterator[str]:
+        others = []
+        for sentence in _sentences(text, language):
+            if _tells(sentence, language, title):
+                yield sentence
+            else:
+                others.append(sentence)
+        if not self._found:
+            yield from others
 
 
 def _sentences(text: str, language: str | None) -> Iterator[str]:
     """Stripped, and without datelines."""
     begins = True
     for paragraph in text.split("\n\n"):
-        line = " ".join(paragraph.split())
+        line = _decodable(" ".join(paragraph.split()))
         if begins and line:
             rest = dateline.read(line).rest
             begins = rest == line and not ends_whole(line)  # a headline or caption: look further
@@ -97,21 +133,25 @@ def _tells(sentence: str, language: str | None, title: str) -> bool:
     known = lists(language)
     if sentence.lower().startswith(known.openings) or repeats(sentence, title):
         return False
-    if known.has_no_stops or (ends_whole(sentence) and not ends_cut_short(sentence)):
-        return count(sentence) >= _SENTENCE_WORDS
-    return count(sentence) >= _CAPTION_WORDS
+    is_whole = ends_whole(sentence) and not ends_cut_short(sentence)
+    return (is_whole or known.has_no_stops) and _has_words(sentence)
 
 
-def _filled(told: Sequence[str], lead: Sequence[str], settings: ProcessSettings) -> Summary | None:
+def _has_words(sentence: str) -> bool:
+    return sentence.count(" ") >= _LEAST_WORDS or count(sentence) >= _LEAST_WORDS
+
+
+def _filled(told: Sequence[str], lead: Iterable[str], settings: ProcessSettings) -> Summary | None:
     """What there is place for: all of the description, then of the lead until it is enough."""
-    share = 2 if is_dense("".join((*told, *lead))) else 1
-    most = settings.summary_characters // share
     text = ""
     taken = {"lead": 0, "publisher": 0}
-    sources = [("publisher", one) for one in told] + [("lead", one) for one in lead]
-    for source, sentence in sources:
+    most = enough = 0
+    for source, sentence in chain(zip(repeat("publisher"), told), zip(repeat("lead"), lead)):
+        if not text:
+            share = 2 if is_dense(sentence) else 1
+            most, enough = settings.summary_characters // share, _ENOUGH_CHARACTERS // share
         number = sum(taken.values())
-        is_enough = number >= _ENOUGH_SENTENCES and len(text) >= _ENOUGH_CHARACTERS // share
+        is_enough = number >= _ENOUGH_SENTENCES and len(text) >= enough
         if number == settings.summary_sentences or (source == "lead" and is_enough):
             break
         longer = _joined(text, sentence) if text else _cut(sentence, most)

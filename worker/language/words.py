@@ -1,7 +1,8 @@
 """Words of a sentence, to count and to compare by."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from functools import lru_cache
 from itertools import pairwise
 
 # Scripts without blanks between words: each character is counted as a word.
@@ -15,15 +16,15 @@ _ALIKE = 0.6  # of a sentence's pairs of words, in the others
 _REPEATED = 0.8  # of a sentence's words, in the title
 
 
-def words(text: str) -> list[str]:
+@lru_cache(maxsize=64)  # a sentence is asked for its words again and again, and then never more
+def words(text: str) -> tuple[str, ...]:
     """The words of `text` in small letters; in a script without blanks, its characters."""
-    return _WORD.findall(text.casefold())
+    return tuple(_WORD.findall(text.casefold()))
 
 
 def count(text: str) -> float:
     """How many words `text` has, about; in a script without blanks too."""
-    found = _WORD.findall(text)
-    return len(found) / _DENSE_WORD if is_dense(text) else len(found)
+    return len(words(text)) / (_DENSE_WORD if is_dense(text) else 1)
 
 
 def telling(text: str) -> set[str]:
@@ -34,19 +35,27 @@ def telling(text: str) -> set[str]:
 def is_dense(text: str) -> bool:
     """Whether it is in a script without blanks, where a character says twice as much."""
     sample = text[:400]
+    if not _DENSE_CHARACTER.search(sample):
+        return False
     return 2 * len(_DENSE_CHARACTER.findall(sample)) > sum(map(str.isalpha, sample))
 
 
 def repeats(sentence: str, title: str) -> bool:
     """Whether a sentence is the title once more, or nearly."""
-    of_sentence, of_title = words(sentence), set(words(title))
-    if not of_sentence or len(of_sentence) > 1.5 * len(of_title) + 2:
+    if not title or len(sentence) > 2 * len(title):
         return False
-    return sum(word in of_title for word in of_sentence) >= _REPEATED * len(of_sentence)
+    of_sentence, of_title = words(sentence), set(words(title))
+    return bool(of_sentence) and (
+        sum(word in of_title for word in of_sentence) >= _REPEATED * len(of_sentence)
+    )
 
 
-def says(others: Iterable[str], sentence: str) -> bool:
-    """Whether the others say what `sentence` says: by the pairs of its words."""
-    pairs = set(pairwise(words(sentence)))
-    known = {pair for other in others for pair in pairwise(words(other))}
-    return not pairs or len(pairs & known) >= _ALIKE * len(pairs)
+def pairs(sentences: Iterable[str]) -> set[tuple[str, str]]:
+    """The words that stand side by side, in any of the sentences."""
+    return {pair for sentence in sentences for pair in pairwise(words(sentence))}
+
+
+def says(others: Set[tuple[str, str]], sentence: str) -> bool:
+    """Whether others, of which these are the pairs of words, say what `sentence` says."""
+    own = pairs([sentence])
+    return len(own & others) >= _ALIKE * len(own)

@@ -131,6 +131,8 @@ def sources(engine: Engine, claim: Claim) -> list[Source]:
     with reading(engine) as connection:
         found = pages.load(connection, [row["id"] for row in claim.rows])
         feeds = _feeds(connection, {row["feed_id"] for row in claim.rows})
+    names = {row["id"]: host_of(row["url"] or "") for row in claim.rows}
+    languages = hosts.languages(engine, set(names.values()))
     return [
         Source(
             article_id=row["id"],
@@ -138,6 +140,7 @@ def sources(engine: Engine, claim: Claim) -> list[Source]:
             published_at=row["published_at"],
             feed=_feed_text(row["feed_entry"], feeds.get(row["feed_id"])),
             pages=() if _has_no_pages(row) else found.get(row["id"], ()),
+            languages=languages.get(names[row["id"]], {}),
         )
         for row in claim.rows
     ]
@@ -145,7 +148,8 @@ def sources(engine: Engine, claim: Claim) -> list[Source]:
 
 def save_processed(engine: Engine, claim: Claim, outcomes: Iterable[ProcessOutcome]) -> None:
     """Execute process outcomes in one transaction."""
-    _execute(engine, claim, [_processed(outcome) for outcome in outcomes])
+    rows = {row["id"]: row for row in claim.rows}
+    _execute(engine, claim, [_processed(one, rows[one.article_id]["url"]) for one in outcomes])
 
 
 def to_translate(row: RowMapping) -> Texts:
@@ -273,7 +277,8 @@ def step(
 class _Change:
     """What an outcome does to its article's row; `values` is given the row as it was claimed.
 
-    `resting` is a host that wants to be left alone, and for how long.
+    `resting` is a host that wants to be left alone, and for how long; `language` is a host, and the
+    language that an article of it is surely in.
     """
 
     article_id: int
@@ -283,6 +288,7 @@ class _Change:
     values: Callable[[RowMapping], dict[str, Any]]
     pages: Sequence[Page] = ()
     resting: tuple[str, timedelta] | None = None
+    language: tuple[str, str] | None = None
 
 
 def _execute(engine: Engine, claim: Claim, changes: Sequence[_Change]) -> None:
@@ -293,19 +299,21 @@ def _execute(engine: Engine, claim: Claim, changes: Sequence[_Change]) -> None:
         for change in changes
         if change.pages
     }
-    held = []
+    held: list[_Change] = []
     with writing(engine) as connection:
         for change in changes:
             row = rows[change.article_id]
             values = _after(row, claim, change) | change.values(row)
             if finish(connection, claim.stage, change.article_id, claim.token, values):
-                held.append((change.outcome, change.reason))
+                held.append(change)
                 if change.article_id in packed:
                     pages.save(connection, change.article_id, packed[change.article_id])
         # In one order everywhere, or two of these wait for each other.
         for host, wait in sorted(change.resting for change in changes if change.resting):
             hosts.cool_down(connection, host, read_now(connection) + wait)
-        tallies.add(connection, claim.stage, claim.now, held)
+        hosts.count_languages(connection, [change.language for change in held if change.language])
+        outcomes = [(change.outcome, change.reason) for change in held]
+        tallies.add(connection, claim.stage, claim.now, outcomes)
 
 
 def _after(row: RowMapping, claim: Claim, change: _Change) -> dict[str, Any]:
@@ -343,14 +351,17 @@ def _fetched(outcome: FetchOutcome, url: str | None) -> _Change:
     )
 
 
-def _processed(outcome: ProcessOutcome) -> _Change:
+def _processed(outcome: ProcessOutcome, url: str | None) -> _Change:
     result = "degraded" if outcome.reason else "processed"
+    host = host_of(url or "")
+    is_worth_counting = outcome.is_language_sure and host and outcome.language
     return _Change(
         outcome.article_id,
         result,
         outcome.reason,
         outcome.detail,
         lambda row: _readable(outcome, row),
+        language=(host, outcome.language or "") if is_worth_counting else None,
     )
 
 
@@ -430,7 +441,7 @@ def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
         "text": article.text,
         "authors": list(article.authors) or row["feed_entry"]["authors"],
         "publisher": article.publisher,
-        "image": article.image,
+        "image": article.image.url if article.image else None,
         "word_count": article.word_count,
         "language": outcome.language,
         "published_at": outcome.published_at,

@@ -1,10 +1,12 @@
 """Statements on hosts: what a site asked for, kept where a broker's loss does not forget it."""
 
-from collections.abc import Collection
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, or_, select, update
+from sqlalchemy import Connection, Engine, or_, select, text, update
 
 from worker.http.robots import RobotsFile
 from worker.store import models
@@ -87,3 +89,57 @@ def without_robots(engine: Engine, feed_ids: Collection[int]) -> set[int]:
                 if (options or {}).get("robots") is False
             }
     return found
+
+
+def languages(engine: Engine, hosts: Collection[str]) -> dict[str, dict[str, int]]:
+    """How many articles of each of `hosts` were surely in each language; none for one not met."""
+    names = sorted(hosts)
+    found: dict[str, dict[str, int]] = {}
+    host = models.Host
+    with reading(engine) as connection:
+        for start in range(0, len(names), _VARIABLES):
+            part = names[start : start + _VARIABLES]
+            statement = select(host.host, host.languages).where(
+                host.host.in_(part), host.languages.is_not(None)
+            )
+            found |= {name: dict(counts or {}) for name, counts in connection.execute(statement)}
+    return found
+
+
+def count_languages(connection: Connection, told: Iterable[tuple[str, str]]) -> None:
+    """Add articles, each as its host and its language, to what is known of their hosts."""
+    counts: dict[str, Counter[str]] = {}
+    for host, language in told:
+        counts.setdefault(host, Counter())[language] += 1
+    if counts:  # in alphabetical order, lest two transactions wait for each other
+        rows = json.dumps([[host, counts[host]] for host in sorted(counts)])
+        connection.execute(_ADD_LANGUAGES[connection.dialect.name], {"rows": rows})
+
+
+_ADD_LANGUAGES = {
+    "sqlite": text("""
+        INSERT INTO hosts (host, languages)
+        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]')
+        FROM json_each(:rows) WHERE true
+        ON CONFLICT (host) DO UPDATE SET languages = (
+            SELECT json_group_object(key, number) FROM (
+                SELECT key, sum(value) AS number FROM (
+                    SELECT key, value FROM json_each(coalesce(hosts.languages, '{}'))
+                    UNION ALL SELECT key, value FROM json_each(excluded.languages)
+                ) GROUP BY key
+            )
+        )
+    """),
+    "postgresql": text("""
+        INSERT INTO hosts (host, languages)
+        SELECT value ->> 0, value -> 1 FROM json_array_elements(CAST(:rows AS json))
+        ON CONFLICT (host) DO UPDATE SET languages = (
+            SELECT json_object_agg(key, number) FROM (
+                SELECT key, sum(CAST(value AS integer)) AS number FROM (
+                    SELECT key, value FROM json_each_text(coalesce(hosts.languages, '{}'))
+                    UNION ALL SELECT key, value FROM json_each_text(excluded.languages)
+                ) AS both_counts GROUP BY key
+            ) AS sums
+        )
+    """),
+}

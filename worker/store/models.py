@@ -328,7 +328,12 @@ class Event(Base):
 
 
 class Endpoint(Work, Base):
-    """A receiver, and the deliver stage's unit of work. `state`: active, paused or disabled."""
+    """A receiver, and the deliver stage's unit of work. `state`: active, paused or disabled.
+
+    `secret` is sealed when `webhooks.secret_key` is set. `old_secrets` holds those that it
+    replaced, each with the time (`until`) to which they sign beside it. `rules` says which stories
+    it wants of all, when not all.
+    """
 
     __tablename__ = "endpoints"
 
@@ -336,8 +341,10 @@ class Endpoint(Work, Base):
     name: Mapped[str] = mapped_column(unique=True)
     url: Mapped[str]
     secret: Mapped[str]
+    old_secrets: Mapped[list[Any] | None]
     state: Mapped[str] = mapped_column(String(16), server_default="active")
     event_types: Mapped[list[Any]]
+    rules: Mapped[dict[str, Any] | None]
     allow_private: Mapped[bool] = mapped_column(server_default=text("false"))
     allow_http: Mapped[bool] = mapped_column(server_default=text("false"))
     reason: Mapped[str | None] = mapped_column(String(32))
@@ -347,7 +354,9 @@ class Endpoint(Work, Base):
 class Delivery(Base):
     """One event for one endpoint. `state`: pending, sent, dead, held or cancelled.
 
-    It has no lease of its own: its endpoint is what is leased. `attempts` counts requests.
+    It has no lease of its own: its endpoint is what is leased. `attempts` counts requests,
+    `earlier_attempts` those before it was last replayed or resumed: the schedule began anew then.
+    `body` is what is sent in place of the event's: it says which of the endpoint's rules matched.
     """
 
     __tablename__ = "deliveries"
@@ -360,16 +369,38 @@ class Delivery(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     event_id: Mapped[int] = mapped_column(ForeignKey("events.id"))
     endpoint_id: Mapped[int] = mapped_column(ForeignKey("endpoints.id", ondelete="CASCADE"))
+    body: Mapped[bytes | None]
     state: Mapped[str] = mapped_column(String(16))
     due_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    earlier_attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     reason: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 
 
+class Awaited(Base):
+    """An endpoint that is told of a story as soon as `min_sources` publishers carry it: its other
+    rules matched (`verdicts`) when the story was opened.
+    """
+
+    __tablename__ = "awaited"
+
+    story_id: Mapped[int] = mapped_column(
+        ForeignKey("stories.id", ondelete="CASCADE"), primary_key=True
+    )
+    endpoint_id: Mapped[int] = mapped_column(
+        ForeignKey("endpoints.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    min_sources: Mapped[int]
+    verdicts: Mapped[list[Any]]
+
+
 class Attempt(Base):
-    """One request of a delivery, written before it is sent: without an outcome nobody knows it."""
+    """One request of a delivery, written before it is sent: without an outcome nobody knows it.
+
+    `ended_at` is when its outcome was stored, `duration_seconds` how long the request took.
+    """
 
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("delivery_id", "number"),)
@@ -379,6 +410,7 @@ class Attempt(Base):
     number: Mapped[int]
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    duration_seconds: Mapped[float | None]
     outcome: Mapped[str] = mapped_column(String(16), server_default="unknown")
     status: Mapped[int | None]
     reason: Mapped[str | None] = mapped_column(String(32))

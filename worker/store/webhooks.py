@@ -1,8 +1,12 @@
 """Statements of the room `webhooks`: endpoints, and the outbox of their deliveries."""
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from sqlalchemy import (
     ColumnElement,
@@ -10,11 +14,14 @@ from sqlalchemy import (
     Engine,
     RowMapping,
     Select,
+    and_,
+    case,
     delete,
     exists,
     func,
     insert,
     literal_column,
+    null,
     or_,
     select,
     update,
@@ -25,8 +32,28 @@ from worker.store import models, tallies
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import read_now, reading, writing
-from worker.webhooks import AttemptOutcome, Delivery, Endpoint, Event, wants
+from worker.webhooks import (
+    AttemptOutcome,
+    Delivery,
+    Endpoint,
+    EndpointFacts,
+    Event,
+    OldSecret,
+    Rules,
+    Subject,
+    Verdict,
+    endpoint_disabled,
+    judge,
+    judge_sources,
+    read_rules,
+    store_rules,
+    wants,
+    with_reason,
+)
+from worker.webhooks.events import ENDPOINT_DISABLED
 
+INTERNAL = ("secret", "old_secrets", "lease_token")  # of an endpoint: not to be shown
+_ALL = Rules()
 _PENDING: ColumnElement[bool] = literal_column("deliveries.state = 'pending'")
 
 
@@ -37,6 +64,7 @@ def add(
     secret: str,
     *,
     event_types: Collection[str],
+    rules: Rules = _ALL,
     allow_private: bool = False,
     allow_http: bool = False,
 ) -> bool:
@@ -48,6 +76,7 @@ def add(
             url=url,
             secret=secret,
             event_types=list(event_types),
+            rules=store_rules(rules),
             allow_private=allow_private,
             allow_http=allow_http,
             due_at=now,
@@ -71,7 +100,7 @@ def listing(engine: Engine) -> list[dict[str, Any]]:
             )
         ).all()
     return [
-        {key: value for key, value in row.items() if key not in {"secret", "lease_token"}}
+        {key: value for key, value in row.items() if key not in INTERNAL}
         | {"deliveries": {state: n for endpoint, state, n in counts if endpoint == row["id"]}}
         for row in endpoints
     ]
@@ -98,17 +127,224 @@ def remove(engine: Engine, endpoint_id: int) -> None:
         connection.execute(delete(models.Endpoint).where(models.Endpoint.id == endpoint_id))
 
 
-def deliveries(
-    engine: Engine, limit: int, endpoint: str | None = None, state: str | None = None
-) -> list[dict[str, Any]]:
-    """The newest deliveries, newest first, with the names of endpoint and event."""
-    statement = _deliveries().order_by(models.Delivery.id.desc()).limit(limit)
-    if endpoint:
-        statement = statement.where(models.Endpoint.name == endpoint)
-    if state:
-        statement = statement.where(models.Delivery.state == state)
+def route(engine: Engine, endpoint_id: int, event_types: Collection[str], rules: Rules) -> None:
+    """Tell an endpoint of other events and stories from now on."""
+    with writing(engine) as connection:
+        connection.execute(
+            update(models.Endpoint)
+            .where(models.Endpoint.id == endpoint_id)
+            .values(event_types=list(event_types), rules=store_rules(rules))
+        )
+
+
+def pause(engine: Engine, endpoint_id: int) -> bool:
+    """Send an active endpoint nothing until it is resumed; False when it was not active.
+
+    What is in flight ends; what is told meanwhile waits.
+    """
+    statement = (
+        update(models.Endpoint)
+        .where(models.Endpoint.id == endpoint_id, models.Endpoint.state == "active")
+        .values(state="paused")
+    )
+    with writing(engine) as connection:
+        return connection.execute(statement).rowcount == 1
+
+
+def resume(engine: Engine, endpoint_id: int, now: datetime | None = None) -> int:
+    """Serve a paused or disabled endpoint again; how many deliveries were held and are due now.
+
+    Each of those has its whole schedule of attempts before it again.
+    """
+    endpoint = models.Endpoint
+    with writing(engine) as connection:
+        # As a whole, so that no teller who saw it disabled still holds a delivery back after this.
+        connection.execute(select(endpoint.id).where(endpoint.id == endpoint_id).with_for_update())
+        now = now or read_now(connection)
+        connection.execute(
+            update(endpoint)
+            .where(endpoint.id == endpoint_id, endpoint.state != "active")
+            .values(state="active", reason=None, due_at=now)
+        )
+        held = update(models.Delivery).where(
+            models.Delivery.endpoint_id == endpoint_id, models.Delivery.state == "held"
+        )
+        return connection.execute(held.values(_anew(now))).rowcount
+
+
+def rotate(
+    engine: Engine, endpoint_id: int, secret: str, grace: timedelta, now: datetime | None = None
+) -> datetime:
+    """Give an endpoint a new secret; the old ones sign beside it until the time returned."""
+    endpoint = models.Endpoint
+    with writing(engine) as connection:
+        now = now or read_now(connection)
+        row = connection.execute(
+            select(endpoint.secret, endpoint.old_secrets)
+            .where(endpoint.id == endpoint_id)
+            .with_for_update()
+        ).one()
+        until = now + grace
+        old = [one for one in row.old_secrets or () if datetime.fromisoformat(one["until"]) > now]
+        if grace:
+            old.append({"secret": row.secret, "until": until.isoformat()})
+        connection.execute(
+            update(endpoint)
+            .where(endpoint.id == endpoint_id)
+            .values(secret=secret, old_secrets=old or None)
+        )
+    return until
+
+
+def reseal(engine: Engine, again: Callable[[str], str]) -> int:
+    """Keep each endpoint's secrets as `again` makes them of what is kept; how many endpoints."""
+    endpoint = models.Endpoint
+    with writing(engine) as connection:
+        rows = connection.execute(
+            select(endpoint.id, endpoint.secret, endpoint.old_secrets)
+            .order_by(endpoint.id)
+            .with_for_update()
+        ).all()
+        for row in rows:
+            old = [{**one, "secret": again(one["secret"])} for one in row.old_secrets or ()]
+            connection.execute(
+                update(endpoint)
+                .where(endpoint.id == row.id)
+                .values(secret=again(row.secret), old_secrets=old or None)
+            )
+    return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which deliveries are meant: those for which all of this holds.
+
+    `failed`: dead, held back, or waiting after an attempt that failed. `since` and `until` are how
+    long ago they were made, at most and at least.
+    """
+
+    ids: Sequence[int] | None = None
+    endpoint_id: int | None = None
+    state: str | None = None
+    failed: bool = False
+    since: timedelta | None = None
+    until: timedelta | None = None
+
+
+def deliveries(engine: Engine, limit: int, wanted: Wanted) -> list[dict[str, Any]]:
+    """The newest of these deliveries, newest first, with the names of endpoint and event."""
     with reading(engine) as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+        conditions = _conditions(wanted, read_now(connection))
+        statement = _deliveries().where(*conditions).order_by(models.Delivery.id.desc())
+        return [dict(row) for row in connection.execute(statement.limit(limit)).mappings()]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The deliveries that are to be sent again; `held` are those whose endpoint is disabled."""
+
+    due: Sequence[int]
+    held: Sequence[int]
+
+
+def replay(engine: Engine, wanted: Wanted, now: datetime | None = None) -> Replayed:
+    """Send these deliveries again, with the ids and bytes that they have, in a schedule begun anew.
+
+    What is in flight, or was when its sender died, is left alone: it goes on by itself.
+    """
+    delivery = models.Delivery
+    disabled = exists().where(
+        models.Endpoint.id == delivery.endpoint_id, models.Endpoint.state == "disabled"
+    )
+    with writing(engine) as connection:
+        listeners(connection)  # none of them is resumed meanwhile
+        now = now or read_now(connection)
+        anew = _anew(now) | {
+            "state": case((disabled, "held"), else_="pending"),
+            "reason": case((disabled, Reason.ENDPOINT_DISABLED.value), else_=null()),
+        }
+        statement = (
+            update(delivery)
+            .where(*_conditions(wanted, now), ~_in_flight())
+            .values(anew)
+            .returning(delivery.id, delivery.state)
+        )
+        rows = sorted(connection.execute(statement).all())
+    return Replayed(
+        [row_id for row_id, state in rows if state == "pending"],
+        [row_id for row_id, state in rows if state == "held"],
+    )
+
+
+def cancel(engine: Engine, wanted: Wanted, now: datetime | None = None) -> list[int]:
+    """Never send these deliveries, as far as they are waiting or held; returns which.
+
+    An attempt that is in flight reaches its receiver, but no other follows.
+    """
+    delivery = models.Delivery
+    with writing(engine) as connection:
+        now = now or read_now(connection)
+        statement = (
+            update(delivery)
+            .where(*_conditions(wanted, now), delivery.state.in_(("pending", "held")))
+            .values(state="cancelled", reason=Reason.CANCELLED, ended_at=now)
+            .returning(delivery.id)
+        )
+        cancelled = sorted(connection.execute(statement).scalars())
+        ends = [("cancelled", Reason.CANCELLED)] * len(cancelled)
+        tallies.add(connection, "deliver", now, ends)
+    return cancelled
+
+
+def count(engine: Engine, wanted: Wanted, *, to: Literal["replay", "cancel"]) -> int:
+    """How many deliveries `replay` or `cancel` would change."""
+    delivery = models.Delivery
+    changed = ~_in_flight() if to == "replay" else delivery.state.in_(("pending", "held"))
+    with reading(engine) as connection:
+        conditions = _conditions(wanted, read_now(connection))
+        statement = select(func.count()).select_from(delivery).where(*conditions, changed)
+        return connection.execute(statement).scalar_one()
+
+
+def _conditions(wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
+    delivery = models.Delivery
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.ids is not None:
+        conditions.append(delivery.id.in_(wanted.ids))
+    if wanted.endpoint_id is not None:
+        conditions.append(delivery.endpoint_id == wanted.endpoint_id)
+    if wanted.state is not None:
+        conditions.append(delivery.state == wanted.state)
+    if wanted.failed:
+        waiting = and_(delivery.state == "pending", delivery.reason.is_not(None))
+        conditions.append(or_(delivery.state.in_(("dead", "held")), waiting))
+    if wanted.since is not None:
+        conditions.append(delivery.created_at >= now - wanted.since)
+    if wanted.until is not None:
+        conditions.append(delivery.created_at <= now - wanted.until)
+    return conditions
+
+
+def _in_flight() -> ColumnElement[bool]:
+    delivery, attempt = models.Delivery, models.Attempt
+    return and_(
+        delivery.state == "pending",
+        exists().where(
+            attempt.delivery_id == delivery.id,
+            attempt.number == delivery.attempts,
+            attempt.outcome == "unknown",
+        ),
+    )
+
+
+def _anew(now: datetime) -> dict[str, Any]:
+    return {
+        "state": "pending",
+        "reason": None,
+        "due_at": now,
+        "ended_at": None,
+        "earlier_attempts": models.Delivery.attempts,
+    }
 
 
 def delivery(
@@ -130,7 +366,7 @@ def delivery(
 def _deliveries() -> Select[Any]:
     return (
         select(
-            models.Delivery.__table__,
+            *(column for column in models.Delivery.__table__.c if column.name != "body"),
             models.Endpoint.name.label("endpoint"),
             models.Event.type,
             models.Event.webhook_id,
@@ -151,15 +387,108 @@ def listeners(connection: Connection) -> Sequence[RowMapping]:
     return connection.execute(statement).mappings().all()
 
 
+def rules(connection: Connection, event_type: str) -> dict[int, Rules]:
+    """The rules of each endpoint that subscribed to a type of events, by its number."""
+    endpoint = models.Endpoint
+    rows = connection.execute(select(endpoint.id, endpoint.event_types, endpoint.rules)).all()
+    return {row.id: read_rules(row.rules) for row in rows if wants(row.event_types, event_type)}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A story that passes an endpoint's rules: what they say, and what it still waits for."""
+
+    verdicts: Sequence[Verdict] = ()
+    min_sources: int = 1
+
+
+def matching(rules: Mapping[int, Rules], subject: Subject) -> dict[int, Match]:
+    """The endpoints whose rules a story passes, `min_sources` aside."""
+    judged = {endpoint_id: (one, judge(one, subject)) for endpoint_id, one in rules.items()}
+    return {
+        endpoint_id: Match(verdicts, one.min_sources)
+        for endpoint_id, (one, verdicts) in judged.items()
+        if all(verdict.passed for verdict in verdicts)
+    }
+
+
+def tell_story(
+    connection: Connection,
+    event: Event,
+    listeners: Sequence[RowMapping],
+    story_id: int,
+    matches: Mapping[int, Match],
+) -> None:
+    """Put the event of a new story into the outbox, for those listeners whose rules it passes.
+
+    Who wants to hear of it from several publishers waits until `tell_awaited`.
+    """
+    matched = [one for one in listeners if one["id"] in matches]
+    at_once = [one for one in matched if matches[one["id"]].min_sources <= 1]
+    verdicts = {one["id"]: matches[one["id"]].verdicts for one in at_once}
+    bodies = {number: with_reason(event.body, said) for number, said in verdicts.items() if said}
+    tell(connection, event, at_once, story_id, bodies)
+    later = [
+        {
+            "story_id": story_id,
+            "endpoint_id": one["id"],
+            "min_sources": matches[one["id"]].min_sources,
+            "verdicts": [asdict(verdict) for verdict in matches[one["id"]].verdicts],
+        }
+        for one in matched
+        if one not in at_once and wants(one["event_types"], event.type)
+    ]
+    if later:
+        connection.execute(insert_new(connection, models.Awaited), later)
+
+
+def tell_awaited(
+    connection: Connection,
+    event_key: str,
+    listeners: Sequence[RowMapping],
+    story_id: int,
+    sources: Callable[[], int],
+    now: datetime,
+) -> None:
+    """Tell of a story those who waited for as many `sources` (asked only if somebody waits)."""
+    awaited = models.Awaited
+    mine = awaited.story_id == story_id
+    rows = connection.execute(select(awaited.__table__).where(mine)).mappings().all()
+    if not rows:
+        return
+    told = connection.execute(
+        select(models.Event.id, models.Event.body).where(models.Event.event_key == event_key)
+    ).one()
+    number = sources()
+    ready = {row["endpoint_id"]: row for row in rows if row["min_sources"] <= number}
+    bodies = {
+        endpoint_id: with_reason(told.body, _said(row, number))
+        for endpoint_id, row in ready.items()
+    }
+    ones = [one for one in listeners if one["id"] in ready]
+    _enqueue(connection, told.id, ones, now, bodies)
+    connection.execute(delete(awaited).where(mine, awaited.endpoint_id.in_(ready)))
+
+
+def _said(row: RowMapping, sources: int) -> list[Verdict]:
+    before = [
+        Verdict(one["rule"], tuple(one["wanted"]), tuple(one["found"]), one["passed"])
+        for one in row["verdicts"]
+    ]
+    return [*before, *judge_sources(Rules(min_sources=row["min_sources"]), sources)]
+
+
 def tell(
     connection: Connection,
     event: Event,
     listeners: Sequence[RowMapping],
     story_id: int | None = None,
+    bodies: Mapping[int, bytes] = MappingProxyType({}),
 ) -> bool:
     """Put an event into the outbox with a delivery to each listener that subscribed to its type.
 
-    Returns whether it is new: the same event is told once, however often this is called.
+    `bodies` are what some of them (by number) are sent in place of the event's own. Returns whether
+    it is new: the same event is told once, however often this is called.
     """
     statement = insert_new(connection, models.Event).values(
         event_key=event.event_key,
@@ -170,21 +499,33 @@ def tell(
         occurred_at=event.occurred_at,
     )
     event_id = connection.execute(statement.returning(models.Event.id)).scalar()
+    if event_id is not None:
+        told = [one for one in listeners if wants(one["event_types"], event.type)]
+        _enqueue(connection, event_id, told, event.occurred_at, bodies)
+    return event_id is not None
+
+
+def _enqueue(
+    connection: Connection,
+    event_id: int,
+    endpoints: Sequence[RowMapping],
+    now: datetime,
+    bodies: Mapping[int, bytes],
+) -> None:
     rows = [
         {
             "event_id": event_id,
             "endpoint_id": endpoint["id"],
+            "body": bodies.get(endpoint["id"]),
             "state": "held" if endpoint["state"] == "disabled" else "pending",
             "reason": Reason.ENDPOINT_DISABLED if endpoint["state"] == "disabled" else None,
-            "due_at": event.occurred_at,
-            "created_at": event.occurred_at,
+            "due_at": now,
+            "created_at": now,
         }
-        for endpoint in listeners
-        if wants(endpoint["event_types"], event.type)
+        for endpoint in endpoints
     ]
-    if event_id is not None and rows:
+    if rows:
         connection.execute(insert_new(connection, models.Delivery), rows)
-    return event_id is not None
 
 
 def known(row: RowMapping | Mapping[str, Any]) -> Endpoint:
@@ -196,6 +537,10 @@ def known(row: RowMapping | Mapping[str, Any]) -> Endpoint:
         secret=row["secret"],
         allow_private=row["allow_private"],
         allow_http=row["allow_http"],
+        old_secrets=tuple(
+            OldSecret(one["secret"], datetime.fromisoformat(one["until"]))
+            for one in row["old_secrets"] or ()
+        ),
     )
 
 
@@ -206,7 +551,7 @@ def begin(
 
     Each attempt is on record before it is sent. Until its outcome is known the delivery is due
     again when the lease ends: whoever dies between sending and recording repeats it, with the same
-    id and bytes. Nothing begins when the lease was lost meanwhile.
+    id and bytes. Nothing begins when the lease was lost or the endpoint paused meanwhile.
     """
     with writing(engine) as connection:
         now = now or read_now(connection)
@@ -217,7 +562,9 @@ def begin(
                 _PENDING,
                 models.Delivery.due_at <= now,
                 exists().where(
-                    models.Endpoint.id == endpoint_id, models.Endpoint.lease_token == claim.token
+                    models.Endpoint.id == endpoint_id,
+                    models.Endpoint.lease_token == claim.token,
+                    models.Endpoint.state == "active",
                 ),
             )
             .order_by(models.Delivery.due_at, models.Delivery.id)
@@ -227,7 +574,13 @@ def begin(
             update(models.Delivery)
             .where(models.Delivery.id.in_(picked))
             .values(attempts=models.Delivery.attempts + 1, due_at=claim.now + claim.lease)
-            .returning(models.Delivery.id, models.Delivery.event_id, models.Delivery.attempts)
+            .returning(
+                models.Delivery.id,
+                models.Delivery.event_id,
+                models.Delivery.attempts,
+                models.Delivery.earlier_attempts,
+                models.Delivery.body,
+            )
         )
         begun = connection.execute(statement).all()
         if not begun:
@@ -236,18 +589,24 @@ def begin(
             insert(models.Attempt),
             [
                 {"delivery_id": delivery_id, "number": number, "started_at": now}
-                for delivery_id, _, number in begun
+                for delivery_id, _, number, _, _ in begun
             ],
         )
         events = connection.execute(
             select(models.Event.id, models.Event.webhook_id, models.Event.body).where(
-                models.Event.id.in_({event_id for _, event_id, _ in begun})
+                models.Event.id.in_({event_id for _, event_id, _, _, _ in begun})
             )
         ).mappings()
         by_id = {event["id"]: event for event in events}
     return [
-        Delivery(delivery_id, by_id[event_id]["webhook_id"], by_id[event_id]["body"], number)
-        for delivery_id, event_id, number in sorted(begun)
+        Delivery(
+            delivery_id,
+            by_id[event_id]["webhook_id"],
+            by_id[event_id]["body"] if own is None else own,
+            number,
+            earlier,
+        )
+        for delivery_id, event_id, number, earlier, own in sorted(begun, key=itemgetter(0))
     ], now
 
 
@@ -261,7 +620,7 @@ def record(
 
     A late outcome counts only while its attempt is the delivery's last one, so that a stopped
     process that wakes up flips nothing. An endpoint that is gone (410) is disabled, and what is
-    left for it is held.
+    left for it is held; the others that subscribed to that are told.
     """
     with writing(engine) as connection:
         now = now or read_now(connection)
@@ -274,6 +633,7 @@ def record(
                 )
                 .values(
                     ended_at=now,
+                    duration_seconds=outcome.duration_seconds,
                     outcome="failed" if outcome.reason else "sent",
                     status=outcome.status,
                     reason=outcome.reason,
@@ -296,17 +656,38 @@ def record(
                 )
             )
         tallies.add(connection, "deliver", now, [(o.state, o.reason) for o in outcomes])
-        if any(outcome.endpoint_gone for outcome in outcomes):
-            connection.execute(
-                update(models.Endpoint)
-                .where(models.Endpoint.id == endpoint_id)
-                .values(state="disabled", reason=Reason.GONE)
-            )
-            connection.execute(
-                update(models.Delivery)
-                .where(models.Delivery.endpoint_id == endpoint_id, _PENDING)
-                .values(state="held", reason=Reason.ENDPOINT_DISABLED)
-            )
+        if gone := next((outcome for outcome in outcomes if outcome.endpoint_gone), None):
+            _disable(connection, endpoint_id, gone, now)
+
+
+def _disable(
+    connection: Connection, endpoint_id: int, outcome: AttemptOutcome, now: datetime
+) -> None:
+    endpoint, delivery = models.Endpoint, models.Delivery
+    disabled = connection.execute(
+        update(endpoint)
+        .where(endpoint.id == endpoint_id, endpoint.state != "disabled")
+        .values(state="disabled", reason=outcome.reason)
+        .returning(endpoint.name, endpoint.url)
+    ).first()
+    connection.execute(
+        update(delivery)
+        .where(delivery.endpoint_id == endpoint_id, _PENDING)
+        .values(state="held", reason=Reason.ENDPOINT_DISABLED)
+    )
+    others = [one for one in listeners(connection) if one["id"] != endpoint_id]
+    if disabled is None or not any(wants(o["event_types"], ENDPOINT_DISABLED) for o in others):
+        return
+    mine = select(func.count()).where(delivery.endpoint_id == endpoint_id, delivery.state == "held")
+    facts = EndpointFacts(
+        endpoint_id=endpoint_id,
+        name=disabled.name,
+        host=urlsplit(disabled.url).hostname,
+        reason=outcome.reason or Reason.GONE,
+        detail=outcome.detail,
+        held=connection.execute(mine).scalar_one(),
+    )
+    tell(connection, endpoint_disabled(facts, now), others)
 
 
 def give_back(engine: Engine, claim: Claim, endpoint_id: int, now: datetime | None = None) -> bool:

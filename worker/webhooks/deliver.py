@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from worker.http import Client, Response
+from worker.http import Client, Response, redacted
 from worker.reasons import Reason
 from worker.settings import WebhookSettings
+from worker.webhooks.seal import UnreadableSecretError, unseal
 from worker.webhooks.sign import headers
 
 _EXCERPT = 2_000  # characters of the answer that are kept
@@ -17,25 +18,43 @@ _RETRY_AFTER_CAP = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
+class OldSecret:
+    """A secret, as the store keeps it, that signs beside the one that replaced it."""
+
+    secret: str = field(repr=False)
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Who is told, and under which secret."""
+    """Who is told, and under which secret (as the store keeps it: `seal`)."""
 
     id: int
     name: str
-    url: str
-    secret: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
     allow_private: bool
     allow_http: bool
+    old_secrets: tuple[OldSecret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event for one endpoint. `attempt` is the number of the attempt being made, from 1."""
+    """One event for one endpoint. `attempt` is the number of the attempt being made, from 1.
+
+    `earlier` attempts were made before it was replayed: the schedule counts without them.
+    """
 
     id: int
     webhook_id: str
-    body: bytes
+    body: bytes = field(repr=False)
     attempt: int
+    earlier: int = 0
+
+    @property
+    def turn(self) -> int:
+        """The number of the attempt in its schedule, from 1."""
+        return self.attempt - self.earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +73,7 @@ class AttemptOutcome:
     detail: str
     excerpt: str
     endpoint_gone: bool = False
+    duration_seconds: float | None = None
 
 
 async def send(
@@ -66,7 +86,12 @@ async def send(
     """Send one attempt at `now`; None when the endpoint's URL may not be used (plain http)."""
     if not endpoint.url.lower().startswith("https://") and not endpoint.allow_http:
         return None
-    signed = headers(endpoint.secret, delivery.webhook_id, int(now.timestamp()), delivery.body)
+    try:
+        secret, *old = _secrets(endpoint, now, settings)
+    except UnreadableSecretError as error:
+        url = redacted(endpoint.url)
+        return Response(url, url, failure=Reason.INVALID_CONFIGURATION, detail=str(error))
+    signed = headers(secret, delivery.webhook_id, int(now.timestamp()), delivery.body, old=old)
     return await client.post(
         endpoint.url,
         delivery.body,
@@ -87,18 +112,23 @@ def decide(
     reason = response.error or Reason.UNEXPECTED_STATUS
     if reason is Reason.GONE:
         return _outcome(delivery, "held", None, response, reason)
-    if delivery.attempt > len(settings.retry_seconds):
+    if delivery.turn > len(settings.retry_seconds):
         return _outcome(delivery, "dead", None, response, reason)
     asked = min(response.retry_after(now) or timedelta(), _RETRY_AFTER_CAP)
     due_at = now + max(_backoff(delivery, settings), asked)
     return _outcome(delivery, "pending", due_at, response, reason)
 
 
+def _secrets(endpoint: Endpoint, now: datetime, settings: WebhookSettings) -> list[str]:
+    old = [one.secret for one in endpoint.old_secrets if now < one.until]
+    return [unseal(kept, settings) for kept in (endpoint.secret, *old)]
+
+
 def _backoff(delivery: Delivery, settings: WebhookSettings) -> timedelta:
     # A fifth more or less, by a hash: deliveries that failed together are not tried together.
     digest = hashlib.sha256(f"{delivery.webhook_id}:{delivery.attempt}".encode()).digest()
     jitter = 0.8 + 0.4 * int.from_bytes(digest[:4]) / 2**32
-    return timedelta(seconds=settings.retry_seconds[delivery.attempt - 1] * jitter)
+    return timedelta(seconds=settings.retry_seconds[delivery.turn - 1] * jitter)
 
 
 def _outcome(
@@ -119,6 +149,7 @@ def _outcome(
         detail=detail or (reason.text if reason else ""),
         excerpt=_excerpt(response.body) if response else "",
         endpoint_gone=reason is Reason.GONE,
+        duration_seconds=response.elapsed_seconds if response else None,
     )
 
 

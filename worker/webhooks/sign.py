@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _PREFIX = "whsec_"
 _MIN_BYTES, _MAX_BYTES = 24, 64  # "Signature scheme", table of the spec
@@ -24,12 +24,19 @@ def check_secret(secret: str) -> None:
     _key(secret)
 
 
-def headers(secret: str, webhook_id: str, timestamp: int, body: bytes) -> Mapping[str, str]:
-    """The three headers of an attempt. `timestamp` is the attempt's, in Unix seconds."""
+def headers(
+    secret: str, webhook_id: str, timestamp: int, body: bytes, *, old: Sequence[str] = ()
+) -> Mapping[str, str]:
+    """The three headers of an attempt. `timestamp` is the attempt's, in Unix seconds.
+
+    Each of the `old` secrets signs too: a receiver that has not changed yet finds its own.
+    """
+    # Joined by exactly one space: the reference library fails on two.
+    signatures = (_signature(one, webhook_id, timestamp, body) for one in (secret, *old))
     return {
         "webhook-id": webhook_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": _signature(secret, webhook_id, timestamp, body),
+        "webhook-signature": " ".join(signatures),
     }
 
 
