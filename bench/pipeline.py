@@ -52,6 +52,9 @@ SETTINGS = {
     "KABAR_HTTP__ALLOW_NETWORKS": "127.0.0.0/8",
     "KABAR_POLL__BACKFILL": "100",
     "KABAR_POLL__BACKFILL_ALERTS": "true",
+    # The sites share one host, and are ours.
+    "KABAR_POLITENESS__AT_ONCE": "64",
+    "KABAR_POLITENESS__SPACING_SECONDS": "0",
     "KABAR_TRANSLATE__ENGINES": "none",
     "KABAR_WORKERS__CPU": str(PROCESSES),
     "KABAR_LOG__FORMAT": "json",

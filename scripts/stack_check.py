@@ -45,7 +45,13 @@ timeout_seconds = 3
 
 [poll]
 interval_seconds = 1
+min_interval_seconds = 1
+max_interval_seconds = 1
 backfill_alerts = true
+
+[politeness]  # towards sites of our own, which share one host
+at_once = 64
+spacing_seconds = 0
 
 [fetch]
 retry_seconds = [1, 2, 4, 8]

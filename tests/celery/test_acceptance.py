@@ -33,7 +33,8 @@ def test_16_kills_of_the_broker_lose_no_work(rig: Rig) -> None:
     """
     chance, numbers, taken = random.Random(16), count(), []
     with Site(1) as site:
-        processes = rig.start_all(KABAR_POLL__INTERVAL_SECONDS="1")
+        often = {f"KABAR_POLL__{name}INTERVAL_SECONDS": "1" for name in ("", "MIN_", "MAX_")}
+        processes = rig.start_all(**often)
         rig.add(site)
         for _ in range(16):
             site.articles += 2
