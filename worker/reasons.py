@@ -68,7 +68,13 @@ class Reason(StrEnum):
     # Language.
     LANGUAGE_UNKNOWN = "language_unknown", "the text's language could not be told"
     NO_ENGINE = "no_engine", "no translation engine is set up for this language pair"
+    MODEL_MISSING = "model_missing", "the translation model is not there and could not be fetched"
+    ENGINE_FAILED = "engine_failed", "no translation engine gave an answer; it is asked again later"
+    REJECTED = "rejected", "no translation was good enough to be shown"
+    LATE = "late", "published before its translation was there; that follows"
 
     # Deliveries.
+    NOT_ACCEPTED = "not_accepted", "the chat or mail service answered, but took no message"
+    KEPT_FAILING = "kept_failing", "disabled after 120 hours in which nothing was accepted"
     ENDPOINT_DISABLED = "endpoint_disabled", "the endpoint was disabled or removed"
     CANCELLED = "cancelled", "cancelled by hand"

@@ -227,7 +227,9 @@ class Article(Work, Base):
     """An article, one a URL, with what the feed said, what the page said, and what became of it.
 
     `stage`: fetch, process, translate or publish while there is work to do; then done or failed,
-    or deleted: a tombstone that holds the URL's place without any text.
+    or deleted: a tombstone that holds the URL's place without any text. After `translate_by` it is
+    published in its own language, and translated later. `translation_reason` says why it is
+    `untranslated`; once it is done, `due_at` is when that may be tried again.
     """
 
     __tablename__ = "articles"
@@ -235,6 +237,13 @@ class Article(Work, Base):
         Index("ix_articles_due", "stage", "due_at"),
         Index("ix_articles_story_id", "story_id"),
         Index("ix_articles_feed_id", "feed_id"),
+        Index("ix_articles_translate_by", "translate_by", **_partial("translate_by IS NOT NULL")),
+        Index(
+            "ix_articles_untranslated",
+            "language",
+            "first_seen_at",
+            **_partial("translation_reason IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -248,13 +257,20 @@ class Article(Work, Base):
     feed_entry: Mapped[dict[str, Any]]
     published_at: Mapped[datetime | None]
 
+    modified_at: Mapped[datetime | None]
     canonical_url: Mapped[str | None]
     canonical_key: Mapped[str | None] = mapped_column(String(64))
     content_hash: Mapped[str | None] = mapped_column(String(64))
     title: Mapped[str | None]
+    lead: Mapped[str | None]
     text: Mapped[str | None]
     authors: Mapped[list[Any] | None]
+    editor: Mapped[str | None]
     publisher: Mapped[str | None]
+    credited_sources: Mapped[list[Any] | None]
+    dateline: Mapped[str | None]
+    section: Mapped[str | None]
+    tags: Mapped[list[Any] | None]
     image: Mapped[str | None]
     word_count: Mapped[int | None]
     language: Mapped[str | None] = mapped_column(String(35))
@@ -262,11 +278,29 @@ class Article(Work, Base):
     summary_method: Mapped[str | None] = mapped_column(String(32))
     translations: Mapped[dict[str, Any] | None]
     translation_status: Mapped[str | None] = mapped_column(String(32))
+    translation_reason: Mapped[str | None] = mapped_column(String(32))
+    translate_by: Mapped[datetime | None]
 
     degradations: Mapped[list[Any]]
     history: Mapped[list[Any]]
     reason: Mapped[str | None] = mapped_column(String(32))
     story_id: Mapped[int | None] = mapped_column(ForeignKey("stories.id"))
+
+
+class CachedTranslation(Base):
+    """A text (by its hash, SHA-256) that an engine's model has translated."""
+
+    __tablename__ = "cached_translations"
+    __table_args__ = (Index("ix_cached_translations_created_at", "created_at"),)
+
+    engine: Mapped[str] = mapped_column(String(32), primary_key=True)
+    model: Mapped[str] = mapped_column(String(128), primary_key=True)
+    source: Mapped[str] = mapped_column(String(35), primary_key=True)
+    target: Mapped[str] = mapped_column(String(35), primary_key=True)
+    text_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    text: Mapped[str]
+    flags: Mapped[list[Any]]
+    created_at: Mapped[datetime]
 
 
 class Page(Base):
@@ -287,10 +321,17 @@ class Page(Base):
 
 
 class Story(Base):
-    """What the reader is told once, however many articles carry it."""
+    """What the reader is told once, however many articles carry it.
+
+    `update_due_at` is when those who want it are told that it changed, `changes` what did since
+    they were told last, `updates` how often they were.
+    """
 
     __tablename__ = "stories"
-    __table_args__ = (Index("ix_stories_opened_at", "opened_at"),)
+    __table_args__ = (
+        Index("ix_stories_opened_at", "opened_at"),
+        Index("ix_stories_update_due_at", "update_due_at", **_partial("update_due_at IS NOT NULL")),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     title: Mapped[str]
@@ -300,6 +341,9 @@ class Story(Base):
     article_count: Mapped[int] = mapped_column(Integer)
     opened_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    update_due_at: Mapped[datetime | None]
+    changes: Mapped[list[Any] | None]
+    updates: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
 class StoryKey(Base):
@@ -332,7 +376,11 @@ class Endpoint(Work, Base):
 
     `secret` is sealed when `webhooks.secret_key` is set. `old_secrets` holds those that it
     replaced, each with the time (`until`) to which they sign beside it. `rules` says which stories
-    it wants of all, when not all.
+    it wants of all, when not all. A `kind` other than webhook is a chat or mail target: its whole
+    URL is its `secret`, and `url` shows no more of it than may be seen.
+
+    `failures` in a row began at `failing_at`; until `resting_until` nothing is sent, for the
+    `rests`th time in a row. `rate_next_at` is when `max_per_minute` lets the next request go.
     """
 
     __tablename__ = "endpoints"
@@ -347,6 +395,13 @@ class Endpoint(Work, Base):
     rules: Mapped[dict[str, Any] | None]
     allow_private: Mapped[bool] = mapped_column(server_default=text("false"))
     allow_http: Mapped[bool] = mapped_column(server_default=text("false"))
+    kind: Mapped[str] = mapped_column(String(16), server_default="webhook")
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    failing_at: Mapped[datetime | None]
+    resting_until: Mapped[datetime | None]
+    rests: Mapped[int] = mapped_column(Integer, server_default="0")
+    max_per_minute: Mapped[int | None]
+    rate_next_at: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime]
 
@@ -363,7 +418,8 @@ class Delivery(Base):
     __table_args__ = (
         UniqueConstraint("event_id", "endpoint_id"),
         Index("ix_deliveries_endpoint_id_state", "endpoint_id", "state"),
-        Index("ix_deliveries_due", "endpoint_id", "due_at", **_partial("state = 'pending'")),
+        # With `id`: of many that came at one moment the first few are read, not all.
+        Index("ix_deliveries_due", "endpoint_id", "due_at", "id", **_partial("state = 'pending'")),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -15,7 +15,7 @@ from worker.store.locks import hold
 from worker.store.sessions import StoreError, open_engine, read_now, writing
 
 # Named here too, so that a process which only checks need not load Alembic and every migration.
-HEAD = "0003"
+HEAD = "0004"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BACKUPS_KEPT = 5
 
