@@ -101,9 +101,10 @@ def kabar(html: bytes, url: str) -> Answer:
         article = extract(Page(url, html, None, FETCHED))
     except ExtractionError:
         return Answer()
-    return Answer(
-        article.text, article.lead or "", article.title, article.authors, article.published_at
-    )
+    at = article.published_at
+    if at and not article.zone_written:  # then the sets have none either: as it is on the page
+        at = at.replace(tzinfo=None)
+    return Answer(article.text, article.lead or "", article.title, article.authors, at)
 
 
 def standard(html: bytes, url: str) -> Answer:

@@ -143,22 +143,24 @@ async def admitted(
     return tokens, later
 
 
-async def turn(context: Context, ask: Ask, clock: Clock) -> Token | None:
+async def turn(context: Context, ask: Ask, clock: Clock) -> Token | timedelta:
     """A token for one more request of a row in work; waited for, if that leaves time for the
-    request before the clock's deadline, else None.
+    request before the clock's deadline. Else in how long it is that one's turn.
     """
+    wait = _LEFTOVERS
     while (left := seconds_for_one(clock)) > 0:
         try:
             (answer,) = await context.politeness.admit([ask])
         except (RedisError, OSError) as error:
             log.warning("the broker does not say whom to ask", error=str(error))
-            return None
+            break
         if answer.token:
             return (ask.host, answer.token)
-        if answer.wait.total_seconds() >= left:
-            return None
-        await asyncio.sleep(answer.wait.total_seconds())
-    return None
+        wait = answer.wait
+        if wait.total_seconds() >= left:
+            break
+        await asyncio.sleep(wait.total_seconds())
+    return wait
 
 
 def seconds_for_one(clock: Clock) -> float:
@@ -249,6 +251,13 @@ def in_time(context: Context, claim: Claim) -> Iterable[RowMapping]:
             _release(context, claim, dict.fromkeys(late, due_at))
             return
         yield row
+
+
+def left_over(context: Context, claim: Claim, row_ids: Iterable[int]) -> None:
+    """Give rows back that were not reached in time; they were not tried."""
+    later = dict.fromkeys(row_ids, _now(context) + _LEFTOVERS)
+    if later:
+        _release(context, claim, later, counts=False)
 
 
 def each(one: Callable[[RowMapping], Outcome], rows: Iterable[RowMapping]) -> Iterable[Outcome]:

@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 from worker import articles, batches, logs
 from worker.articles import Article, FetchOutcome, Page
 from worker.batches import Clock, Context, Token
-from worker.http import robots
+from worker.http import Response, robots
 from worker.http.politeness import Ask, host_of
 from worker.http.robots import Robots, RobotsFile
 from worker.store import articles as statements
@@ -41,6 +41,7 @@ class Visits:
         self._files: dict[str, RobotsFile] = {}
         self._ruled: dict[int, str] = {}
         self._tokens: dict[int, Token] = {}
+        self._asking: dict[str, asyncio.Lock] = {}
 
     async def make(self) -> None:
         """Make them, side by side; what is not done in time is given back."""
@@ -157,74 +158,104 @@ class Visits:
         with logs.bind(article=article_id):
             outcome = end
             if outcome is None:
-                outcome = await self._fetch(article, article.url or "")
+                outcome = await self._fetch(article)
                 if outcome.pages:
                     outcome = await self._complete(article, outcome)
             log.info("fetched", url=article.url, result=outcome.result, reason=outcome.reason,
                      parts=len(outcome.pages))  # fmt: skip
         return outcome
 
-    async def _fetch(
-        self, article: Article, url: str, most_seconds: float | None = None
-    ) -> FetchOutcome:
-        response = await articles.request(self._context.client, url, most_seconds=most_seconds)
+    async def _fetch(self, article: Article) -> FetchOutcome:
+        """What comes of an article's first page; its host has been asked whether it may be had."""
+        response = await articles.request(self._context.client, article.url or "")
+        return await self._arrive(article, response)
+
+    async def _fetch_more(self, article: Article, url: str) -> FetchOutcome:
+        """What comes of one more page of an article; its host is asked as politely as the first."""
+        came = await self._ask_in_turn(article, url)
+        return came if isinstance(came, FetchOutcome) else await self._arrive(article, came)
+
+    async def _arrive(self, article: Article, response: Response) -> FetchOutcome:
+        """What a response means where it does not lead to another host; that one's answer, where
+        it does.
+        """
+        for _ in range(self._context.settings.http.max_redirects):
+            if not response.onward:
+                break
+            came = await self._ask_in_turn(article, response.onward)
+            if isinstance(came, FetchOutcome):
+                return came
+            response = came
         settings = self._context.settings.fetch
         return articles.decide(article, response, self._clock.now(), settings)
 
     async def _complete(self, article: Article, outcome: FetchOutcome) -> FetchOutcome:
         """Go on from an article's first page to where it leads and to its other parts, one after
-        the other; each is asked for as politely as the first.
+        the other.
         """
-
-        rests: list[timedelta] = []
+        rests: dict[str, timedelta] = {}
 
         async def ask(url: str) -> Page | None:
-            came = await self._ask_more(article, url)
-            if came and came.cool_down and host_of(url) == host_of(article.url or ""):
-                rests.append(came.cool_down)
-            return came.pages[0] if came and came.pages else None
+            came = await self._fetch_more(article, url)
+            rests.update(came.cool_downs)
+            return came.pages[0] if came.pages else None
 
         (first,) = outcome.pages
         if url := articles.elsewhere(first):
             first = await ask(url) or first
         gathered = await articles.gather(first, ask)
-        return replace(articles.completed(outcome, gathered), cool_down=max(rests, default=None))
+        return replace(articles.completed(outcome, gathered), cool_downs=rests)
 
-    async def _ask_more(self, article: Article, url: str) -> FetchOutcome | None:
-        """What came of one more page of an article; None when it cannot be asked for now."""
+    async def _ask_in_turn(self, article: Article, url: str) -> Response | FetchOutcome:
+        """The answer to one more request for an article; its outcome where that one cannot be made
+        now, or never.
+        """
         if token := self._tokens.pop(article.id, None):  # its host may take one at a time only
             await batches.hand_in(self._context, [token])
-        spacing = await self._spacing(article.id, url)
-        if spacing is None:
-            return None
+        spacing = await self._spacing(article, url)
+        if isinstance(spacing, FetchOutcome):
+            return spacing
         most_seconds = self._context.settings.http.timeout_seconds
         # A lane of its own: behind a hundred first pages of its host no part would come in time.
         ask = Ask(host_of(url), most_seconds + _MARGIN, "parts", str(article.id), spacing)
-        token = await batches.turn(self._context, ask, self._clock)
-        if token is None:
-            return None
+        turn = await batches.turn(self._context, ask, self._clock)
+        if isinstance(turn, timedelta):
+            now = self._clock.now()
+            return articles.deferred(article, ask.host, now + turn, now)
         try:
             most_seconds = min(most_seconds, batches.seconds_for_one(self._clock))
-            return await self._fetch(article, url, most_seconds)
+            client = self._context.client
+            return await articles.request(client, url, most_seconds=most_seconds)
         finally:
-            await batches.hand_in(self._context, [token])
+            await batches.hand_in(self._context, [turn])
 
-    async def _spacing(self, article_id: int, url: str) -> float | None:
-        """Seconds between two requests to the host of `url` that it asks for; None when that is
-        not to be asked for: its robots.txt says so, or its host is to be left alone.
+    async def _spacing(self, article: Article, url: str) -> float | FetchOutcome:
+        """Seconds between two requests to the host of `url` that it asks for; the article's outcome
+        where it is not to be asked: its robots.txt says so, or it is to be left alone.
         """
-        host, engine, now = host_of(url), self._context.engine, self._clock.now()
-        if host != host_of(self._articles[article_id].url or ""):
-            row = (await asyncio.to_thread(hosts.known, engine, {host})).get(host)
+        host, settings, now = host_of(url), self._context.settings, self._clock.now()
+        if host != host_of(article.url or ""):
+            row = (await asyncio.to_thread(hosts.known, self._context.engine, {host})).get(host)
             if row and row.cool_down_until and row.cool_down_until > now:
-                return None
+                return articles.deferred(article, host, row.cool_down_until, now)
             if row and row.robots:
                 self._files.setdefault(host, row.robots)
-        if article_id not in self._ruled:
+        if article.id not in self._ruled:
             return 0.0
-        if robots.missing(self._files, [url], now):
-            file = await robots.ask(self._context.client, url, self._files.get(host), now)
-            self._files[host] = file
-            await asyncio.to_thread(hosts.save_robots, engine, host, file)
-        rule, agent = Robots(self._files[host]), self._context.settings.http.user_agent
-        return (rule.crawl_delay(agent) or 0.0) if rule.allows(url, agent) else None
+        rule, agent = await self._rule(host, url), settings.http.user_agent
+        there = replace(article, url=url)
+        if denied := articles.forbidden(there, rule, agent, self._clock.now(), settings.fetch):
+            return replace(denied, detail=denied.detail if rule.unreachable else f"by {host}")
+        return rule.crawl_delay(agent) or 0.0
+
+    async def _rule(self, host: str, url: str) -> Robots:
+        """What the robots.txt of the host of `url` means; asked for where it is not known."""
+        async with self._asking.setdefault(
+            host, asyncio.Lock()
+        ):  # once, however many are led there
+            now = self._clock.now()
+            if robots.missing(self._files, [url], now):
+                file = await robots.ask(self._context.client, url, self._files.get(host), now)
+                self._files[host] = file
+                await asyncio.to_thread(hosts.save_robots, self._context.engine, host, file)
+            return Robots(self._files[host])

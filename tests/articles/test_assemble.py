@@ -1,5 +1,6 @@
 """From pages to one article: parts joined once, and walls told from articles."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -106,6 +107,21 @@ class TestAssemble:
         pages = [page(FIRST), page(SECOND, f"{URL}?page=2"), page(THIRD, f"{URL}?page=3")]
         assert assemble(pages).text.split("\n\n") == [*FIRST, *SECOND, *THIRD]
 
+    def test_a_part_may_be_shorter_than_an_article(self) -> None:
+        last = ("Rapat itu ditutup pada pukul sembilan malam.",)
+        pages = [page(FIRST), page(SECOND, f"{URL}?page=2"), page(last, f"{URL}?page=3")]
+        assert assemble(pages).text.split("\n\n") == [*FIRST, *SECOND, *last]
+        with pytest.raises(ExtractionError):
+            assemble([page(last)])
+
+    def test_a_part_that_is_a_wall_is_none(self) -> None:
+        wall = (
+            "<title>Just a moment...</title><p>Checking if the site connection is secure before "
+            "you can go on to the page that you have asked for.</p>"
+        )
+        pages = [page(FIRST), Page(f"{URL}?page=2", wall.encode(), None, NOW)]
+        assert assemble(pages).text.split("\n\n") == list(FIRST)
+
     def test_up_to_a_part_that_cannot_be_read(self) -> None:
         pages = [page(FIRST), Page(URL, b"", None, NOW), page(SECOND)]
         assert assemble(pages).text.split("\n\n") == list(FIRST)
@@ -131,6 +147,17 @@ class TestAssemble:
         with pytest.raises(ExtractionError) as caught:
             assemble([page(FIRST, head=head)])
         assert caught.value.reason is Reason.PAYWALLED
+        assert caught.value.shown is not None
+        assert caught.value.shown.paragraphs == FIRST
+
+    def test_but_for_one_whose_whole_text_is_in_its_data(self) -> None:
+        """Behind a stub that is longer than many an article."""
+        shown = tuple(f"Bagian {n}. {FIRST[0]}" for n in range(8))
+        whole = "\n\n".join((*shown, *(f"Bagian {n}. {SECOND[0]}" for n in range(8, 24))))
+        data = {"@type": "NewsArticle", "isAccessibleForFree": False, "articleBody": whole}
+        head = f'<script type="application/ld+json">{json.dumps(data)}</script>'
+        article = assemble([page(shown, head=head)])
+        assert (article.method, article.text) == ("json-ld", whole)
 
     def test_an_article_is(self) -> None:
         assert assemble([page(FIRST)]).text.split("\n\n") == list(FIRST)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lxml import html
 
-from worker.articles import body, clean, rules, segments, source
+from worker.articles import body, clean, furniture, rules, segments, source
 from worker.articles.body import Line
 from worker.articles.clean import Facts
 from worker.articles.rules import Phrases
@@ -261,14 +261,29 @@ class TestFurniture:
     def test_what_the_site_repeats(self) -> None:
         lines = judged(
             f"<p>{FIRST}</p><p>{SECOND}</p><p>{LAST}</p>",
-            Facts(repeated=frozenset({segments.key(LAST)})),
+            Facts(repeated=frozenset({furniture.key(LAST)})),
         )
-        assert [one.rule for one in lines] == ["", "", "repeated"]
+        assert [one.rule for one in lines] == ["", "", "learned furniture"]
 
     def test_never_more_than_half_of_an_article(self) -> None:
-        repeated = frozenset(map(segments.key, (SECOND, LAST)))
+        repeated = frozenset(map(furniture.key, (SECOND, LAST)))
         lines = judged(f"<p>{FIRST}</p><p>{SECOND}</p><p>{LAST}</p>", Facts(repeated=repeated))
         assert not any(one.rule for one in lines)
+
+    def test_nor_of_what_other_rules_leave_of_it(self) -> None:
+        box = f"{LAST} Daftar di sini, gratis."
+        lines = judged(
+            f"<p>{FIRST}</p><p>Baca Juga: {LINK}</p><p>BACA JUGA : {LINK}</p><p>{box}</p>",
+            Facts(repeated=frozenset({furniture.key(box)})),
+        )
+        assert [one.rule for one in lines] == ["", "promotion", "promotion", ""]
+
+    @pytest.mark.parametrize(("below", "kept"), [(THIRD, True), (LAST, False), ("", False)])
+    def test_a_heading_stays_with_the_text_below_it(self, below: str, kept: bool) -> None:
+        repeated = frozenset(map(furniture.key, ("Konteks", LAST)))
+        text = "".join(f"<p>{one}</p>" for one in (FIRST, SECOND, f"{FIRST} {SECOND}"))
+        lines = judged(f"{text}<h2>Konteks</h2><p>{below}</p>", Facts(repeated=repeated))
+        assert ("Konteks" in [one.text for one in lines if not one.rule]) is kept
 
 
 def test_another_article_below() -> None:

@@ -62,11 +62,39 @@ class TestAmp:
         assert leads(f'<html amp><link rel="canonical" href="{href}">{PROSE}') is None
 
 
+ESCAPED = URL.replace("/", "\\/")
+
+
 class TestWrappers:
     HTML = f'<html><link rel="canonical" href="{URL}"><body>Redirecting …</body></html>'
 
     def test_a_page_without_words_of_another_site(self) -> None:
         assert leads(self.HTML, "https://aggregator.example/a/1") == URL
+
+    @pytest.mark.parametrize(
+        "html",
+        [
+            f"<head><noscript>{refresh(f'0;URL={URL}')}</noscript><title>{URL}</title></head>",
+            f'<script>opener = null; location.replace("{ESCAPED}")</script>',
+            f"<title>…</title><script>window.location.href = '{URL}';</script><p>One moment.</p>",
+            f'<body onload="x()"><script>top.location="{URL}"</script></body>',
+        ],
+        ids=["for want of scripts", "a script", "its href", "on top"],
+    )
+    def test_what_sends_browsers_on(self, html: str) -> None:
+        assert leads(html, "https://t.example/Ab12") == URL
+        assert leads(html, "https://www.lembah.example/r/12") is None, "its own site's matter"
+        assert leads(html + PROSE, "https://t.example/Ab12") is None, "an article of its own"
+        shell = f"{html}<script>{'x();' * 2_000}</script>"
+        assert leads(shell, "https://t.example/Ab12") is None, "it moves on at a click"
+
+    @pytest.mark.parametrize(
+        "script",
+        ["location.reload()", "location = '/login'", "if (location == 'https://x.example/a') y()",
+         "location.replace(next)", "mylocation = 'https://x.example/a'", "location='javascript:x'"],
+    )  # fmt: skip
+    def test_other_scripts_do_not(self, script: str) -> None:
+        assert leads(f"<script>{script}</script>", "https://t.example/Ab12") is None
 
     def test_an_article_stays_where_it_is(self) -> None:
         assert leads(self.HTML, "https://lembah.example/?p=7") is None
@@ -84,7 +112,19 @@ def test_whatever_a_page_holds(html: str) -> None:
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(
-    "unit", ["<meta ", "<link ", "<noscript>", " a=", ' a="', "<html ", "<meta content=';url = '>"]
+    "unit",
+    [
+        "<meta ",
+        "<link ",
+        "<noscript>",
+        " a=",
+        ' a="',
+        "<html ",
+        "<meta content=';url = '>",
+        "location.href",
+        "location = ",
+        "<noscript>location='https:",
+    ],
 )
 def test_no_page_takes_for_ever(unit: str) -> None:
     leads(unit * (2_000_000 // len(unit)))

@@ -46,17 +46,7 @@ def times(article: dict[str, Any]) -> dict[str, Any]:
     return {**article, **moments}
 
 
-# A table's rows are given as text yet: pages that are made of tables would be empty without them.
-WITH_ROWS = {"id-formulir"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True)) if name in WITH_ROWS else name
-        for name in FIXTURES
-    ],
-)
+@pytest.mark.parametrize("name", FIXTURES)
 def test_every_field(name: str) -> None:
     expected = FIXTURES[name]["article"]
     article = assemble(pages(name))

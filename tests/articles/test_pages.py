@@ -148,6 +148,9 @@ class TestAllOnOnePage:
         assert found(link("/berita/lain?page=all", "Lain")) is None
 
 
+PAGE_2 = f"{URL}?page=2"
+
+
 def prose(subject: str) -> str:
     return "".join(
         f"<p>{subject} {n}: orang-orang di tepi sungai itu menunggu sampai air surut lagi.</p>"
@@ -217,6 +220,16 @@ class TestGathered:
         comments = "".join(f"<p>Komentar {n}: {'panjang sekali ' * 9}</p>" for n in range(9))
         again = page(prose("Bagian 1") + comments, f"{URL}?page=2")
         assert gathered(first, {again.url: again})[0] == Gathered((first,))
+
+    def test_a_last_part_of_one_sentence(self) -> None:
+        first = part(1, link("?page=2"))
+        last = page("<p>Kapal itu tiba di pelabuhan pada Rabu malam, kata dewan kota.</p>", PAGE_2)
+        assert gathered(first, {PAGE_2: last})[0] == Gathered((first, last))
+
+    def test_a_last_part_without_any(self) -> None:
+        first = part(1, link("?page=2"))
+        empty = page("<p>Tamat.</p>", PAGE_2)
+        assert gathered(first, {PAGE_2: empty})[0] == Gathered((first,))
 
     def test_a_chain_without_an_end(self) -> None:
         first = part(1, link("?page=2"))

@@ -365,6 +365,38 @@ def test_what_is_escaped_in_a_url_stays_escaped_over_hops(escape: str) -> None:
     assert path(there.requests[3]) == f"/{escape}/{escape}/{escape}/x"
 
 
+def test_who_stays_on_a_host_is_told_where_it_would_go_on() -> None:
+    async def run() -> tuple[Response, Peer, Peer]:
+        async with peer(answer()) as other, Client(LOOPBACK) as client:
+
+            async def first(request: bytes, writer: asyncio.StreamWriter) -> None:
+                onward = "/again" if path(request) == "/" else other.url("/there#top")
+                await redirect(onward, 301)(request, writer)
+
+            async with peer(first) as there:
+                return await client.get(there.url(), same_host=True), there, other
+
+    response, there, other = asyncio.run(run())
+    assert response.onward == other.url("/there")
+    assert (response.failure, response.status, response.ok) == (Reason.REDIRECTED, None, False)
+    assert response.final_url == there.url("/again")
+    assert response.hops == (Hop(301, there.url("/")), Hop(301, there.url("/again")))
+    assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    "location", ["/next", "//127.0.0.1:{port}/next", "HTTP://someone:secret@127.0.0.1:{port}/next"]
+)
+def test_another_page_of_the_host_is_none_of_another(location: str) -> None:
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        port = writer.get_extra_info("sockname")[1]
+        there = redirect(location.replace("{port}", str(port)))
+        await (there if path(request) == "/" else answer(b"arrived"))(request, writer)
+
+    response, _ = exchange(handler, lambda client, it: client.get(it.url(), same_host=True))
+    assert (response.body, response.onward) == (b"arrived", None)
+
+
 def test_credentials_do_not_cross_to_another_origin() -> None:
     secrets = {"Authorization": "Bearer x", "cookie": "a=1", "X-Api-Key": "sesame"}
     sent = {**secrets, "If-None-Match": '"1"'}

@@ -212,6 +212,21 @@ def test_allow_private_holds_for_its_own_call_only() -> None:
     assert connections == 1  # kept alive between the two that may, and of no use to the others
 
 
+def test_a_server_that_the_user_named_may_be_read_at_a_private_address() -> None:
+    async def ask() -> tuple[list[Response], int]:
+        async with peer(answer(b"hello")) as there, Client(settings()) as client:
+            return [
+                await client.get(there.url(), allow_private=True),
+                await client.get(there.url()),
+                await client.get(literal("169.254.169.254"), allow_private=True),
+            ], there.connections
+
+    responses, connections = asyncio.run(ask())
+    denied = Reason.ADDRESS_DENIED
+    assert [response.failure for response in responses] == [None, denied, denied]
+    assert connections == 1
+
+
 async def resolved(answers: list[list[str]], *allowed: str) -> tuple[Response, int]:
     """GET of a host whose name has `answers`, and how often its name was asked for."""
     async with (

@@ -1,5 +1,6 @@
 """URL keys: pairs that are one address, and pairs that are two."""
 
+import base64
 import string
 from itertools import combinations
 from random import Random
@@ -160,6 +161,18 @@ def test_anything_has_a_key(url: str) -> None:
         "https://getpocket.com/redirect?url=https%3A%2F%2Fnews.example%2Fa%3Fb%3D1",
         "https://lm.facebook.com/l.php?u=https%3A%2F%2Fout.reddit.com%2Ft3_1%3Furl%3D"  # noqa: ISC004
         "https%253A%252F%252Fnews.example%252Fa%253Fb%253D1",
+        "https://duckduckgo.com/l/?uddg=https%3A%2F%2Fnews.example%2Fa%3Fb%3D1&rut=0",
+        "https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fnews.example%2Fa%3Fb%3D1",
+        "https://www.bing.com/ck/a?!&&p=1&u=a1aHR0cHM6Ly9uZXdzLmV4YW1wbGUvYT9iPTE&ntb=1",
+        "https://r.search.yahoo.com/_ylt=A/RV=2/RE=1/RO=10/RU=https%3a%2f%2fnews.example%2fa%3fb%3d1/RK=2/",
+        "https://www.google.co.id/amp/s/news.example/a?b=1",
+        "https://news-example.cdn.ampproject.org/c/s/news.example/a?b=1",
+        "https://cdn.ampproject.org/v/s/news.example/a?b=1",
+        *(
+            f"https://news.google.com/{path}/CBMiGmh0dHBzOi8vbmV3cy5leGFtcGxlL2E_Yj0x0gEA{query}"
+            for path in ("rss/articles", "articles", "read", "__i/rss/rd/articles")
+            for query in ("", "?oc=5&hl=en-ID")
+        ),
     ],
 )
 def test_what_an_aggregator_wraps_is_the_article_itself(wrapped: str) -> None:
@@ -174,6 +187,12 @@ def test_what_an_aggregator_wraps_is_the_article_itself(wrapped: str) -> None:
         "https://www.google.com/search?q=https://news.example/",
         "https://www.google.com/url?q=jembatan",
         "https://news.google.com/rss/articles/CBMiXmh0dHBz?oc=5",
+        "https://news.google.com/rss/articles/CBMiW0FVX3lxTE1hYmNkZWZnaGlqa2xtbm9wcXJzdHV2?oc=5",
+        "https://news.google.com/rss/articles/CBMi_2h0dHBzOi8vbmV3cy5leGFtcGxlL2E?oc=5",
+        "https://www.bing.com/ck/a?u=a1amF2YXNjcmlwdDphbGVydCgxKQ",
+        "https://www.bing.com/ck/a?u=a1%C3%A9",
+        "https://www.google.com/amp/s/nowhere",
+        "https://r.search.yahoo.com/RU=javascript%3aalert/RK=2",
         "https://www.google.com.evil.example/url?q=https://news.example/",
         "https://[::1",
         "",
@@ -181,3 +200,26 @@ def test_what_an_aggregator_wraps_is_the_article_itself(wrapped: str) -> None:
 )
 def test_what_is_no_wrapper_stays(url: str) -> None:
     assert unwrapped(url) == url
+
+
+LONG = f"https://news.example/{'a' * 300}"
+
+
+def test_google_news_with_a_long_address() -> None:
+    content = b'\x08\x13"' + bytes([len(LONG) & 0x7F | 0x80, len(LONG) >> 7]) + LONG.encode()
+    name = base64.urlsafe_b64encode(content + b"\xd2\x01\x00").decode().rstrip("=")
+    assert unwrapped(f"https://news.google.com/rss/articles/{name}?oc=5") == LONG
+
+
+@given(
+    st.sampled_from(
+        ["https://news.google.com/rss/articles/", "https://www.bing.com/ck/a?u=a1",
+         "https://r.search.yahoo.com/RU=", "https://www.google.com/amp/s/"]
+    ),
+    st.binary(max_size=80) | st.binary(max_size=40).map(lambda some: b'\x08\x13"' + some),
+    st.text(max_size=20),
+)  # fmt: skip
+def test_whatever_a_wrapper_holds(start: str, content: bytes, end: str) -> None:
+    for inside in (base64.urlsafe_b64encode(content).decode(), end):
+        found = unwrapped(f"{start}{inside}{end}")
+        assert found.strip().startswith(("http://", "https://"))

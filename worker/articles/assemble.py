@@ -1,7 +1,7 @@
 """From the pages of an article to one clean article, or the reason why they hold none."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -27,16 +27,16 @@ _PAGE_TITLE = re.compile(
 )
 
 
-def assemble(pages: Sequence[Page]) -> CleanArticle:
-    """The article on `pages`, which are its parts in reading order.
+def assemble(pages: Sequence[Page], *, repeated: Collection[str] = frozenset()) -> CleanArticle:
+    """The article on `pages`, which are its parts in reading order; `repeated` as for `extract`.
 
     Raises `ExtractionError` when the first holds none; a later part that holds none is left out.
     """
-    first = _first(pages[0])
+    first = _first(pages[0], repeated)
     others = []
     for page in pages[1:]:
         try:
-            others.append(extract(page))
+            others.append(_other(page, repeated))
         except ExtractionError:
             break  # what comes after a gap would not be understood
     return join([first, *others])
@@ -63,18 +63,29 @@ def join(parts: Sequence[CleanArticle]) -> CleanArticle:
     kept["credited_sources"] = tuple(
         dict.fromkeys(source for part in parts for source in part.credited_sources)
     )
+    kept["blocks"] = tuple({one.key: one for part in parts for one in part.blocks}.values())
     title = _PAGE_TITLE.sub("", first.title)
     return replace(first, **kept, title=title, paragraphs=tuple(paragraphs))
 
 
-def _first(page: Page) -> CleanArticle:
+def _first(page: Page, repeated: Collection[str]) -> CleanArticle:
     try:
-        article = extract(page)
+        article = extract(page, repeated=repeated)
     except ExtractionError as error:
         if error.reason is Reason.NO_TEXT and (found := blocked.judge(page, "")):
             raise ExtractionError(found.reason, found.detail) from error
         raise
     if found := blocked.judge(page, article.text):
+        shown = article if found.reason is Reason.PAYWALLED else None
+        raise ExtractionError(found.reason, found.detail, shown)
+    return article
+
+
+def _other(page: Page, repeated: Collection[str]) -> CleanArticle:
+    """A later part, which may be as short as can be; next to it a list of teasers may be long."""
+    article = extract(page, repeated=repeated, least=1)
+    found = blocked.judge(page, article.text)
+    if found and found.reason is not Reason.NOT_AN_ARTICLE:
         raise ExtractionError(found.reason, found.detail)
     return article
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from worker.articles.segments import (
     HEADINGS,
@@ -16,10 +15,11 @@ from worker.articles.segments import (
 _OUTSIDE = frozenset(
     (
         "related", "promo", "share", "author", "navigation", "footer", "comments", "aside", "box",
-        "caption", "credit", "tags", "advert", "button", "form", "byline",
+        "caption", "credit", "tags", "advert", "button", "form", "byline", "dialog", "rating",
     )
 )  # fmt: skip
 _NEVER_OWN = _OUTSIDE | {"teaser"}
+_OF_THE_TEXT = frozenset(("paywall", "lead"))  # "subhead", "subtitle" are also called so
 _PARTS = frozenset(("ul", "ol", "dl", "blockquote", "pre", "table", "tbody", "tr"))
 _COLUMNS = frozenset(("td", "th"))
 _SUBHEADS = frozenset(("h2", "h3", "h4"))
@@ -32,6 +32,7 @@ _LEAST = 250
 _KEPT = 0.5  # of the prose that seems to be the article's
 _KEPT_OF_SHORT = 0.9
 _LARGE_LINE = 1_500
+_MANY_LINES = 100
 _MAIN_SHAPE = 0.2  # of the body's prose
 _LEAST_BODY = 200
 _MOST_SEGMENTS = 20_000  # trafilatura's time grows with their square
@@ -39,6 +40,7 @@ _TEASERS = 3
 _DEEPEST = 30  # lists within lists
 _MOST_ADDED = 500
 _BELOW = 3  # segments from a heading to its text
+_BELOW_HEADING = 40  # characters of what stands right below one
 _SURE_SHARE, _SURE_SIZE, _SURE_PARAGRAPHS = 0.95, 700, 3
 _HEADLINE_ABOVE = 40  # segments
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " ", "\u00ad": None})
@@ -145,11 +147,21 @@ def choose(
         theirs = Selection(others, page)
         if others and (mine.size < _TOO_SHORT or mine.is_surpassed_by(theirs)):
             lines, mine, method = others, theirs, "standard"
-    if mine.size < _FEW or mine.is_heap:
-        least = _LEAST if mine.is_heap else max(_LEAST, 2 * mine.size)
+    if mine.size < _FEW or mine.is_heap or mine.is_menu:
+        is_wrong = mine.is_heap or mine.is_menu
+        least = _LEAST if is_wrong else max(_LEAST, 2 * mine.size)
         if not own.is_list and sum(size_of(one.text) for one in own.segments) > least:
             lines, method = own.lines(), "container"
     return put_back(lines, page), method
+
+
+def all_of(page: Segments) -> list[Line]:
+    """A line for each segment of a page that is nothing but an article."""
+    return [
+        line(one.text, one)
+        for one in page.all
+        if _says_something(one.text) and not one.hints & _OUTSIDE
+    ]
 
 
 class Own:
@@ -222,10 +234,10 @@ class Own:
             is_inside = self._holds(one.container)
             is_between = first_prose < one.index < last_prose
             if one.element in HEADINGS and not is_inside:
-                if is_between and one.links < 0.5 * len(one.text) and not one.hints:
+                if is_between and one.links < 0.5 * len(one.text) and not one.hints - _OF_THE_TEXT:
                     heading = one
             elif (is_inside and not _is_menu(one)) or (is_between and _may_be_between(one)):
-                if one.is_prose and heading is not None:
+                if heading is not None and len(one.text) >= _BELOW_HEADING:
                     self.segments.append(heading)
                 heading = None
                 self.segments.append(one)
@@ -286,6 +298,11 @@ class Selection:
         return lost > 0.6 * self.size and largest > min(_LARGE_LINE, max(0.5 * self.size, 200))
 
     @property
+    def is_menu(self) -> bool:
+        """Whether it is many lines and hardly any of them a paragraph."""
+        return len(self._lines) > _MANY_LINES and self.prose < 0.3 * self.size
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether it kept too little of the prose, of which a short one should have all."""
         share = _KEPT if self.size >= _SHORT else _KEPT_OF_SHORT
@@ -340,24 +357,40 @@ def put_back(lines: list[Line], page: Segments) -> list[Line]:
     inside = {one.segment.index for one in kept if one.segment}
     have = {one.folded for one in lines}
     text = "\n".join(have)
-    outside = (
+    start = min(inside)
+    outside = [
         one
-        for one in page.all[min(inside) :]
+        for one in page.all
         if one.index not in inside
         and one.article in articles
-        and (_is_subhead(one, page, inside) or (_may_be_body(one) and one.shape in main))
-    )
+        and (_is_ingredient(one) or (one.index > start and _may_be_body(one) and one.shape in main))
+    ]
     added = [
         one
-        for one in islice(outside, _MOST_ADDED)
+        for one in outside[:_MOST_ADDED]
         if (fold(one.text)[:60] not in text if one.is_prose else fold(one.text) not in have)
     ]
-    return _merge(lines, added) if added else lines
+    inside |= {one.index for one in added}
+    for one in page.all[start:]:
+        if one.index not in inside and one.article in articles and _is_subhead(one, page, inside):
+            if len(added) < _MOST_ADDED and fold(one.text) not in have:
+                added.append(one)
+    return _merge(lines, sorted(added, key=_index)) if added else lines
+
+
+def _index(one: Segment) -> int:
+    return one.index
+
+
+def _is_ingredient(one: Segment) -> bool:
+    return "recipe" in one.hints and one.links <= 0.5 * len(one.text) and not one.hints & _OUTSIDE
 
 
 def _is_subhead(one: Segment, page: Segments, inside: Collection[int]) -> bool:
     """A heading right above a kept paragraph."""
-    if one.element not in _SUBHEADS or one.hints or one.links > 0.5 * len(one.text):
+    if one.element not in _SUBHEADS or one.links > 0.5 * len(one.text):
+        return False
+    if one.hints - _OF_THE_TEXT:
         return False
     below = page.all[one.index + 1 : one.index + 1 + _BELOW]
     following = next((other for other in below if other.is_prose), None)

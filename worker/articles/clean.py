@@ -5,12 +5,16 @@ with "Baca juga" stays. The phrases are data (`rules`); here is what must stand 
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
+from worker.articles import furniture
 from worker.articles.body import Line, fold
 from worker.articles.rules import Phrases, Rules, Site
-from worker.articles.segments import HEADINGS, Segment, Segments, key
+from worker.articles.segments import HEADINGS, Container, Segment, Segments
+
+LEARNED = "learned furniture"
 
 # What a class name says of a block, and up to which length that alone drops it: what is longer
 # must be a link as well. None: at any length.
@@ -18,7 +22,9 @@ _PLACES: dict[str, int | None] = {
     "site": None, "caption": None, "credit": None, "promo": None, "share": None, "author": None,
     "comments": None, "footer": None, "navigation": None, "aside": None, "box": None, "tags": 90,
     "advert": 90, "related": 200, "button": None, "byline": 90, "embed": 0, "teaser": 0,
+    "dialog": None, "rating": 120,
 }  # fmt: skip
+_NOT_OF_HEADINGS = frozenset(("navigation", "box", "tags"))  # a subhead's own class may say that
 _MOST_OF_BODY = 0.35  # what a class name may drop: more is the article, whatever it is called
 _NO_LEAD = frozenset(
     (
@@ -26,9 +32,11 @@ _NO_LEAD = frozenset(
         "author", "tags", "advert",
     )
 )  # fmt: skip
+_OF_PAGES = frozenset(("tags", "advert"))  # what a whole page's class may name
 _OTHER_LEAD = frozenset(("related", "promo", "caption"))
 _SHORTEST_LEAD, _LONGEST_LEAD = 40, 700
-_HEADLINE_ABOVE = 40  # segments between headline and body
+_LONGEST_DESCRIBED = 1_500  # the lead's characters where the page's description begins like it
+_HEADLINE_ABOVE, _FIRST_ABOVE = 120, 40  # segments from a lead to the body, if nothing names it
 _LEAD_BELOW = 12  # segments from the headline
 _AGREEMENT = 50  # characters of lead and description that must be the same
 _SHORT_TITLE = 20
@@ -37,12 +45,20 @@ _KICKER = 50
 _AFTER_PROMO = (":", "|", "»", ">", "：", '"')
 _AROUND = " :.…!»>→]-–"
 _SENTENCE_ENDS = (".", "?", "!", '"', "。")
+_MOST_CALLS = 4  # in the middle of a text
 _TAIL = 0.1  # of the prose: what has less behind it is at the end
 _NOTES = 3  # lines from the end that may be about the author
 _OPENING = _ENDING = 8  # lines from the start, from the end
 _TAG_END = 40  # characters at a text's end that are looked at
+_PARAGRAPHS = frozenset(("p", "div", "section", "article", "blockquote", "center"))
+_SHORTEST_LINKED, _LONGEST_LINKED = 40, 200
+_LONGEST_LABEL = 30
+_NEARLY_ALL, _MAIN_SHAPE = 0.85, 0.2  # of the body's prose
+_MOST_OUTSIDE = 0.2  # of the body
+_DEEPEST = 200  # elements around a segment that are looked at
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _INITIALS = re.compile(r"\s?[(\[](?:\*|[A-Za-z]{1,4}(?:[/-][A-Za-z0-9]{1,4}){0,4})[)\]]$")
+_FUSED = re.compile(r"[A-ZÄÖÜ][a-zäöüß]{1,20}(?:[A-ZÄÖÜ][a-zäöüß]{1,20}){1,4}")  # buttons
 _SOCIAL = ("www.", "twitter.com/", "facebook.com/", "instagram.com/", "t.me/", "wa.me/")
 
 
@@ -58,7 +74,7 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a page beside its body: all that its headline may be, what it says of
-    itself, who wrote it, and the keys (`segments.key`) of blocks that its site repeats.
+    itself, who wrote it, and the keys (`furniture.key`) of blocks that its site repeats.
     """
 
     titles: tuple[str, ...] = ()
@@ -110,6 +126,7 @@ def judge(
             rule(case)
             if moves_prose:
                 case.measure()
+    _restore(case)
     return lead
 
 
@@ -135,23 +152,38 @@ def _lead(case: _Case) -> str | None:
         return prose[0].text
     found = _above(first.index, case)
     for one in case.lines:
-        if found and one.segment is found:
+        if one.segment in found:
             one.rule = "lead"
-    return found.text if found else None
+    return " ".join(one.text for one in found) or None
 
 
-def _above(index: int, case: _Case) -> Segment | None:
-    """The lead among the segments between the headline and the one with that index."""
+def _above(index: int, case: _Case) -> list[Segment]:
+    """The lead among the segments between the headline and the one with that index; of several
+    subtitles all.
+    """
     start = _below_headline(index, case)
     first = None
     for one in case.page.all[start or max(0, index - _LEAD_BELOW) : index]:
-        if not _may_be_lead(one):
+        if not _may_be_lead(one, case.facts):
             continue
         if _says_lead(one, case.facts):
-            return one
-        if first is None and start and one.is_prose and one.index - start < _LEAD_BELOW:
+            return [one, *_more(one, index, case)]
+        is_near = one.index - start < _LEAD_BELOW and index - one.index < _FIRST_ABOVE
+        if first is None and start and one.is_prose and is_near:
             first = one
-    return first
+    return [first] if first else []
+
+
+def _more(lead: Segment, end: int, case: _Case) -> Iterator[Segment]:
+    """The subtitles right below the first."""
+    size = len(lead.text)
+    for one in case.page.all[lead.index + 1 : end]:
+        size += len(one.text)
+        if one.container is not lead.container or not _is_named_lead(one) or one.links:
+            return
+        if size > _LONGEST_LEAD or not one.is_prose:
+            return
+        yield one
 
 
 def _below_headline(index: int, case: _Case) -> int:
@@ -163,11 +195,15 @@ def _below_headline(index: int, case: _Case) -> int:
     return 0
 
 
-def _may_be_lead(one: Segment) -> bool:
+def _may_be_lead(one: Segment, facts: Facts) -> bool:
     size = len(one.text)
-    if not _SHORTEST_LEAD <= size <= _LONGEST_LEAD or one.links > 0.3 * size:
+    if not _SHORTEST_LEAD <= size <= _LONGEST_DESCRIBED or one.links > 0.3 * size:
         return False
-    return one.element != "h1" and (_is_named_lead(one) or not one.hints & _NO_LEAD)
+    is_described = agrees(one.text, facts.description)
+    if size > _LONGEST_LEAD and not is_described:
+        return False
+    no_lead = one.hints & _NO_LEAD - (_OF_PAGES if is_described else set())
+    return one.element != "h1" and (_is_named_lead(one) or not no_lead)
 
 
 def bare_key(text: str) -> str:
@@ -218,7 +254,8 @@ def _shortcode(case: _Case) -> None:
     """`[button link="…"]`, `[Gambas:Video 20detik]`: what the publisher's software left there."""
     for line in case.kept():
         text = line.text
-        if text[0] == "[" and "]" in text and ("=" in text[:60] or "[/" in text or _is_tag(text)):
+        is_tag = "=" in text[:60] or "[/" in text or _is_tag(text)
+        if (text[0] == "[" and "]" in text and is_tag) or (text[:2] == "$$" == text[-2:]):
             _drop(line, "shortcode")
 
 
@@ -232,26 +269,96 @@ def _site(case: _Case) -> None:
             _drop(line, "site")
 
 
-def _repeated(case: _Case) -> None:
-    """What the site has on many pages; never half of one."""
+def _learned(case: _Case) -> None:
+    """What the site has in several articles; never more than half of one."""
     if not case.facts.repeated:
         return
-    found = [line for line in case.kept() if key(line.text) in case.facts.repeated]
-    if sum(len(line.text) for line in found) <= 0.5 * case.size():
-        for line in found:
-            _drop(line, "repeated")
+    kept = case.kept()
+    found = {
+        index: line
+        for index, line in enumerate(kept)
+        if furniture.key(line.text) in case.facts.repeated
+    }
+    if sum(len(line.text) for line in found.values()) > 0.5 * case.size():
+        return
+    for index, line in found.items():
+        following = kept[index + 1] if index + 1 < len(kept) else None
+        # "Why it matters", with another text below it each time, is no furniture.
+        is_of_text = line.is_heading and following and following.is_prose
+        if not is_of_text or index + 1 in found:
+            _drop(line, LEARNED)
+
+
+def _restore(case: _Case) -> None:
+    """More than half of what the other rules left was an article's text."""
+    dropped = [line for line in case.lines if line.rule == LEARNED]
+    if sum(len(line.text) for line in dropped) > case.size():
+        for line in dropped:
+            line.rule = ""
 
 
 def _place(case: _Case) -> None:
     """What stands in an element that is called caption, newsletter, author box, …"""
     total = sum(len(line.text) for line in case.lines)
+    above = {one for one, following in pairwise(case.lines) if _is_above(one, following)}
     for name, longest in _PLACES.items():
         inside = [line for line in case.lines if not line.rule and name in line.hints]
         if sum(len(line.text) for line in inside) > _MOST_OF_BODY * total:
             continue
         for line in inside:
+            if name in _NOT_OF_HEADINGS and line in above:
+                continue
             if longest is None or len(line.text) <= longest or line.links > 0.5:
                 _drop(line, f"in {name}")
+
+
+def _is_above(line: Line, following: Line) -> bool:
+    """Whether it is the heading of a paragraph that has not its hints."""
+    return line.element in HEADINGS and following.is_prose and not line.hints & following.hints
+
+
+def _outside(case: _Case) -> None:
+    """What stands at the end, beside the element that holds nearly all of the text; never much."""
+    prose = [(one.segment, len(one.text)) for one in case.kept() if one.segment and one.is_prose]
+    total = sum(size for _, size in prose)
+    home = _home(prose, total)
+    shapes: dict[tuple[str, ...], int] = {}
+    for one, size in prose:
+        shapes[one.container.shape] = shapes.get(one.container.shape, 0) + size
+    found = []
+    for line in reversed(case.kept()):
+        if line.segment is None:
+            continue
+        place = line.segment.container
+        if line.before <= 0.5 * total or home in _around(place):
+            break
+        if shapes.get(place.shape, 0) < _MAIN_SHAPE * total:
+            found.append(line)
+    if sum(len(line.text) for line in found) <= _MOST_OUTSIDE * case.size():
+        for line in found:
+            _drop(line, "outside")
+
+
+def _home(prose: Iterable[tuple[Segment, int]], total: int) -> Container | None:
+    """The innermost element that holds nearly all of the prose."""
+    sizes: dict[Container, int] = {}
+    depths: dict[Container, int] = {}
+    for segment, size in prose:
+        around = list(_around(segment.container))
+        for depth, one in enumerate(reversed(around)):
+            sizes[one] = sizes.get(one, 0) + size
+            depths[one] = depth
+    holding = (one for one, size in sizes.items() if size >= _NEARLY_ALL * total)
+    return max(holding, key=depths.__getitem__, default=None)
+
+
+def _around(container: Container) -> Iterator[Container]:
+    one: Container | None = container
+    for _ in range(_DEEPEST):
+        if one is None:
+            return
+        yield one
+        one = one.parent
 
 
 def _next_article(case: _Case) -> None:
@@ -271,9 +378,12 @@ def _linked_line(case: _Case) -> None:
     """A paragraph that is nothing but a link into the same site."""
     headings = []
     for index, line in enumerate(case.lines):
-        if line.rule or line.own < 0.9 or len(line.text) <= 15:
+        if line.rule or len(line.text) <= 15:
             continue
-        if line.element in HEADINGS:
+        if line.own < 0.9:
+            if _is_linked_title(line):
+                _drop(line, "linked line")
+        elif line.element in HEADINGS:
             following = case.lines[index + 1 : index + 2]
             headings.append((line, any(one.is_prose for one in following)))
         else:
@@ -282,6 +392,26 @@ def _linked_line(case: _Case) -> None:
     if sum(has_text for _, has_text in headings) < 3:
         for line, _ in headings:
             _drop(line, "linked line")
+
+
+def _is_linked_title(line: Line) -> bool:
+    """A link behind a label or within other bold words: "<b>Hintergrund: <a>…</a></b>"."""
+    one, size = line.segment, len(line.text)
+    if one is None or size > _LONGEST_LINKED or line.element not in _PARAGRAPHS:
+        return False
+    is_bold = one.strong >= 0.9 * size
+    if line.own >= 0.4 and is_bold:
+        return True
+    label = _label(line.text)
+    if not label or abs(size - label - one.links) > 3:
+        return False
+    return line.own >= 0.4 or (is_bold and one.links >= _SHORTEST_LINKED)
+
+
+def _label(text: str) -> int:
+    """How long a label is that `text` begins with, its colon and a blank included; 0 for none."""
+    at = text[:_LONGEST_LABEL].replace("：", ":").find(":")
+    return at + 2 if at > 0 else 0
 
 
 def _linked_list(case: _Case) -> None:
@@ -443,6 +573,8 @@ def _is_opening(line: Line, phrases: Mapping[str, Phrases]) -> bool:
         return True
     if bare[-1] in _SENTENCE_ENDS:
         return False
+    if line.links >= 0.6 and _FUSED.fullmatch(line.text):
+        return True
     return _is_date(line) or bool(phrases["byline"].begin(bare) and len(bare.split()) <= 9)
 
 
@@ -459,21 +591,31 @@ def _is_date(line: Line) -> bool:
 
 def _call(case: _Case) -> None:
     """Calls to subscribe, follow, comment, install: linked, short or at the end."""
-    begins, holds = case.phrases["cta"], case.phrases["cta_in"]
-    for line in case.kept():
-        size = len(line.text)
-        if size > 400:
-            continue
-        is_last = line.after <= _TAIL * (line.before + line.after)
-        if begins.begin(line.bare):
-            is_question = line.bare[-1] == "?"
-            is_label = size <= 60 and line.bare[-1] not in _SENTENCE_ENDS
-            ends = is_last and size <= 250 and (not is_question or line.after == 0)
-            if line.links >= 0.25 or ends or is_label:
-                _drop(line, "call to action")
-                continue
-        if (line.links >= 0.1 or is_last or size <= 120) and holds.within(line.bare):
+    found = [line for line in case.kept() if _is_call(line, case.phrases)]
+    within = {line for line in found if line.before and not _is_last(line)}
+    is_about_them = len(within) > _MOST_CALLS  # a list of offers
+    for line in found:
+        if not (is_about_them and line in within):
             _drop(line, "call to action")
+
+
+def _is_last(line: Line) -> bool:
+    return line.after <= _TAIL * (line.before + line.after)
+
+
+def _is_call(line: Line, phrases: Mapping[str, Phrases]) -> bool:
+    size, is_last = len(line.text), _is_last(line)
+    if size > 400:
+        return False
+    if phrases["cta"].begin(line.bare):
+        is_question = line.bare[-1] == "?"
+        is_label = size <= 60 and line.bare[-1] not in _SENTENCE_ENDS
+        ends = is_last and size <= 250 and (not is_question or line.after == 0)
+        if line.links >= (0.25 if size <= 250 else 0.5) or ends or is_label:
+            return True
+    if line.links >= 0.1 or is_last or size <= 120:
+        return phrases["cta_in"].within(line.bare)
+    return False
 
 
 def _ending(case: _Case) -> None:
@@ -507,16 +649,15 @@ def _is_signature(line: Line) -> bool:
 
 def _is_ending(line: Line, phrases: Mapping[str, Phrases]) -> bool:
     bare, size = line.bare, len(line.text)
-    if bare.startswith("|") or line.text[0] == "|":
-        return False
     if size <= 350 and (phrases["footer"].begin(bare) or phrases["bio"].begin(bare)):
         return True
     if line.text[0] in "(（" and size <= 300:
         return size <= 40 if line.text[-1] in ")）" else bool(phrases["byline"].begin(bare))
     if size <= 120 and (_is_address(bare) or _is_credit_line(bare, phrases)):
         return True
-    is_quoted = line.text[0] in "—–-" or "embed" in line.hints  # a tweet ends with its date
-    return size <= 40 and not is_quoted and _is_date(line)
+    # A tweet ends with its date, and so do rows of a table.
+    is_other = line.text[0] in "—–-" or "embed" in line.hints or " | " in line.text
+    return size <= 40 and not is_other and _is_date(line)
 
 
 def _is_credit_line(bare: str, phrases: Mapping[str, Phrases]) -> bool:
@@ -557,9 +698,10 @@ _RULES: tuple[tuple[str, Callable[[_Case], None], bool], ...] = (
     ("headline", _headline, False),
     ("shortcode", _shortcode, False),
     ("site", _site, True),
-    ("repeated", _repeated, True),
+    (LEARNED, _learned, True),
     ("next article", _next_article, True),
     ("place", _place, True),
+    ("outside", _outside, True),
     ("furniture", _furniture, False),
     ("credit", _credit, False),
     ("promotion", _promotion, False),

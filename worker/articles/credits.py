@@ -17,7 +17,8 @@ _FILE = Path("config/sources.toml")
 
 _WRITERS = (
     "penulis|reporter|pewarta|laporan wartawan|wartawan|jurnalis|kontributor|rep|laporan|by|"
-    "written by|reporting by|text|texto|autor|autorin|auteur|muhabir|oleh"
+    "written by|reporting by|text|texto|autor|autorin|auteur|muhabir|oleh|von|par|por|door|przez|"
+    "autore|testo|tekst|автор|текст|作者|记者|記者|기자|tác giả|लेखक|بقلم|كتب"
 )
 _EDITORS = (
     "editor|editing by|edited by|penyunting|redaktur|red|redaksi|redacteur en chef|redakteur|"

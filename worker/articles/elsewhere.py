@@ -10,6 +10,7 @@ from worker.articles.page import Page
 _HEAD = 200_000  # bytes of a page that are looked at
 _LONGEST_WAIT = 10  # seconds until a refresh; pages that renew themselves wait for longer
 _LITTLE = 600  # bytes of words; a page with more is no mere wrapper
+_TINY = 4_000  # bytes; a larger one that scripts are to fill moves on at a click
 _LONGEST_URL = 2_000
 
 _META = re.compile(rb"<meta\b([^<>]{1,3000})>", re.IGNORECASE)
@@ -25,22 +26,35 @@ _REFRESH = re.compile(
 _AMP = re.compile(
     rb"<html\b(?:[^<>]{0,500}\s)?(?:amp|amp4ads|\xe2\x9a\xa1)(?:[\s=>])", re.IGNORECASE
 )
+_MOVES = re.compile(
+    rb"""\blocation(?:\.href)?(?:\.(?:replace|assign)\(|\s{0,5}=)\s{0,5}["'](https?:[^"'<>\s]{5,2000})["']"""
+)
 _TAG = re.compile(rb"<[^<>]{0,4000}>")
 
 
 def elsewhere(page: Page) -> str | None:
     """Where the article stands that `page` only leads to; None when it stands there itself.
 
-    A meta refresh of a page, the canonical of an AMP page on its own site, the canonical of a page
-    of next to no words on another.
+    A meta refresh of a page, the canonical of an AMP page on its own site; and of a page of next to
+    no words whatever leads to another one: its canonical, a script, a refresh for want of scripts.
     """
     head = page.body[:_HEAD]
-    url = _refresh(head, page.url) or _canonical(head, page.url)
+    url = _refresh(_without_noscript(head), page.url) or _canonical(head, page.url)
+    if url is None and len(page.body) <= _TINY and _is_wrapper(head):
+        url = _refresh(head, page.url) or _script(head, page.url)
+        url = url if url and _site(urlsplit(url)) != _site(urlsplit(page.url)) else None
     return url if url and url != page.url else None
 
 
+def _script(head: bytes, base: str) -> str | None:
+    """`location.replace("https:\\/\\/news.example\\/a")`"""
+    found = _MOVES.search(head)
+    url = found[1].decode("utf-8", "replace").replace("\\/", "/") if found else ""
+    return _absolute(url, base)
+
+
 def _refresh(head: bytes, base: str) -> str | None:
-    for meta in _META.findall(_without_noscript(head)):
+    for meta in _META.findall(head):
         attributes = _attributes(meta)
         if attributes.get("http-equiv", "").lower() != "refresh":
             continue

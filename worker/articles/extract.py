@@ -1,11 +1,22 @@
 """Extract an article from its page: parse once, then body, line rules and metadata."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from worker.articles import body, clean, dateline, metadata, plain, rules, segments, source
+from worker.articles import (
+    body,
+    clean,
+    dateline,
+    furniture,
+    metadata,
+    plain,
+    rules,
+    scripted,
+    segments,
+    source,
+)
 from worker.articles import credits as credited
 from worker.articles.body import Line
 from worker.articles.clean import Block, Facts
@@ -17,7 +28,7 @@ from worker.reasons import Reason
 
 # "You need to enable JavaScript to run this app", "Please log in": no article is as short.
 _MIN_CHARACTERS = 100
-_RESCUED = 500  # characters; JSON-LD's text is asked where the page gave less
+_FEW = 200  # characters; a page with as few may be drawn by its scripts
 _LONGEST_PARAGRAPH = 100_000
 _LONG_ARTICLE = 1_000
 _START = 1_500  # characters of a text that its description may be found in
@@ -32,12 +43,15 @@ _LONGEST_CREDIT = 250
 
 
 class ExtractionError(Exception):
-    """The page gave no article; `reason` says in which way."""
+    """The page gave no article; `reason` says in which way. `shown` is what there is all the same
+    of one that is to be paid for.
+    """
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, shown: "CleanArticle | None" = None) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.shown = shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +60,10 @@ class CleanArticle:
 
     `text` is `paragraphs`, a blank line between; given either, the other follows, and `paragraphs`
     counts. `lead` (the standfirst) is no part of it. Times are aware and to the minute, midnight
-    where only a day is known; `language` is as the page declares it. `method` names who found the
-    body; `confidence` (0 to 1) is how sure that is, see `docs/extraction.md`.
+    where only a day is known; `zone_written` says whether the page named the zone of the first,
+    which is the site's otherwise. `language` is as the page declares it. `method` names who found the
+    body; `confidence` (0 to 1) is how sure that is, see `docs/extraction.md`. `blocks` is what the
+    body was judged by: that, and what was dropped of it as the site's furniture.
     """
 
     title: str
@@ -68,6 +84,8 @@ class CleanArticle:
     tags: tuple[str, ...] = ()
     method: str = "feed"
     confidence: float = 0.0
+    zone_written: bool = True
+    blocks: tuple[furniture.Block, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         paragraphs = self.paragraphs or tuple(filter(None, self.text.split("\n\n")))
@@ -79,9 +97,11 @@ class CleanArticle:
         return len(self.text.split())
 
 
-def extract(page: Page, *, repeated: Collection[str] = frozenset()) -> CleanArticle:
-    """The article on `page`; `repeated` are keys (`segments.key`) of blocks that its site has on
-    many pages.
+def extract(
+    page: Page, *, repeated: Collection[str] = frozenset(), least: int = _MIN_CHARACTERS
+) -> CleanArticle:
+    """The article on `page`, of `least` characters; `repeated` are keys (`furniture.key`) of blocks
+    that its site has in several articles.
 
     Raises `ExtractionError` when there is none, or when the extractor itself fails on the page.
     """
@@ -92,7 +112,7 @@ def extract(page: Page, *, repeated: Collection[str] = frozenset()) -> CleanArti
         raise
     except Exception as error:
         raise _failure(error) from error
-    if len(article.text) + len(article.lead or "") < _MIN_CHARACTERS:
+    if len(article.text) + len(article.lead or "") < least:
         raise ExtractionError(Reason.NO_TEXT, Reason.NO_TEXT.text)
     return article
 
@@ -130,10 +150,10 @@ class _Reading:
         self._lines, self._method = body.choose(
             lambda: self._extracted(fast=True), lambda: self._extracted(fast=False), self._segments
         )
-        facts = Facts(
+        self._facts = Facts(
             self._titles(), self._metadata.description or "", self._metadata.authors, repeated
         )
-        self._lead = clean.judge(self._lines, self._segments, facts, in_force, self._site)
+        self._lead = clean.judge(self._lines, self._segments, self._facts, in_force, self._site)
 
     def article(self) -> CleanArticle:
         found, paragraphs = self._paragraphs()
@@ -159,10 +179,23 @@ class _Reading:
             canonical_url=about.canonical_url,
             method=self._method,
             confidence=self._confidence(paragraphs),
+            zone_written=about.zone_written,
+            blocks=tuple(
+                furniture.Block(furniture.key(one.text), len(one.text), bool(one.rule))
+                for one in self._lines
+                if one.rule in {"", clean.LEARNED}
+            ),
         )
 
     def blocks(self) -> tuple[Block, ...]:
-        """The page's segments in its order, and the lines that are none of them."""
+        """The page's segments in its order, and the lines that are none of them; of a page that
+        shows no article those of the one that its data hold.
+        """
+        _, paragraphs = self._paragraphs()
+        if self._method == "script":
+            return tuple(map(_block, self._lines))
+        if self._method == "json-ld":
+            return tuple(Block(one, True, "json-ld") for one in paragraphs)
         by_segment = {id(one.segment): one for one in self._lines if one.segment}
         blocks = [_block(one) for one in self._lines if one.segment is None]
         for one in self._segments.all:
@@ -209,15 +242,32 @@ class _Reading:
         return replace(found, source=found.source or agency), tuple(kept)
 
     def _rescued(self, kept: list[str]) -> list[str]:
-        """The text, or JSON-LD's where that has far more: the page shows it by script only."""
+        """The text, or JSON-LD's where that has far more: the page shows it by script only, or to
+        subscribers. Where neither has one, what the page's scripts hold.
+        """
+        size = sum(map(len, kept))
         declared = self._metadata.article_body or ""
-        if sum(map(len, kept)) >= _RESCUED or len(declared) <= 2 * sum(map(len, kept)):
-            return kept
+        if len(declared) <= 2 * size:
+            return kept if size >= _FEW else self._scripted() or kept
         self._method = "json-ld"
         lines = [line for line in declared.splitlines() if line.strip()]
         if len(lines) == 1:
             lines = list(_cut(lines[0], self._segments)) or lines
         return [_plain(line) for line in lines]
+
+    def _scripted(self) -> list[str]:
+        markup = scripted.html(self._raw) if isinstance(self._raw, str) else None
+        tree = source.parse(markup) if markup else None
+        if tree is None:
+            return []
+        page = segments.read(tree, self._page.url, self._site.hints)
+        lines = body.all_of(page)
+        clean.judge(lines, page, self._facts, rules.load(), self._site)
+        found = [_plain(line.text) for line in lines if not line.rule]
+        if sum(map(len, found)) < _MIN_CHARACTERS:
+            return []
+        self._lines, self._method = lines, "script"
+        return found
 
     def _is_apart(self, found: Dateline) -> bool:
         """Whether it is a dateline for sure; a place alone may be the sentence's subject."""

@@ -1,7 +1,8 @@
 """Fetch an article's page: one GET, and one pure decision about what came back."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -10,6 +11,7 @@ from worker.articles.page import Page
 from worker.articles.pages import Gathered
 from worker.feeds.schedule import cool_down
 from worker.http import Client, Response
+from worker.http.politeness import host_of
 from worker.http.robots import Robots
 from worker.reasons import Reason
 from worker.settings import FetchSettings
@@ -48,8 +50,8 @@ class Article:
 class FetchOutcome:
     """What a fetch came to: pages, another try at `due_at`, or what the feed said instead.
 
-    Of `pages` that are not all parts of the article `reason` is INCOMPLETE. `cool_down` is for how
-    long the page's whole host wants to be left alone.
+    Of `pages` that are not all parts of the article `reason` is INCOMPLETE. `cool_downs` are for
+    how long whole hosts want to be left alone. One that does not `count` was no try.
     """
 
     article_id: int
@@ -59,7 +61,8 @@ class FetchOutcome:
     status: int | None = None
     reason: Reason | None = None
     detail: str = ""
-    cool_down: timedelta | None = None
+    cool_downs: Mapping[str, timedelta] = field(default_factory=dict)
+    counts: bool = True
 
 
 def put_off(article: Article, until: datetime, now: datetime) -> FetchOutcome | None:
@@ -72,6 +75,17 @@ def put_off(article: Article, until: datetime, now: datetime) -> FetchOutcome | 
         return None
     detail = f"its host is to be left alone until {until:%Y-%m-%d %H:%M} UTC"
     return _degraded(article, None, Reason.RATE_LIMITED, detail, now)
+
+
+def deferred(article: Article, host: str, until: datetime, now: datetime) -> FetchOutcome:
+    """The outcome for an article whose page is on `host`, as its own host says, which can be asked
+    then.
+    """
+    if outcome := put_off(article, until, now):
+        return outcome
+    detail = f"it is at {host}, whose turn is at {until:%H:%M:%S} UTC"
+    reason = Reason.RATE_LIMITED
+    return FetchOutcome(article.id, "retry", until, reason=reason, detail=detail, counts=False)
 
 
 def forbidden(
@@ -97,8 +111,12 @@ def forbidden(
 
 
 async def request(client: Client, url: str, *, most_seconds: float | None = None) -> Response:
-    """Ask for the page at `url`, for `most_seconds` at most."""
-    return await client.get(url, headers={"Accept": _ACCEPT}, timeout_seconds=most_seconds)
+    """Ask for the page at `url`, for `most_seconds` at most. A redirect to another host is not
+    followed, since that one has its own rules: see `Response.onward`.
+    """
+    return await client.get(
+        url, headers={"Accept": _ACCEPT}, timeout_seconds=most_seconds, same_host=True
+    )
 
 
 def decide(
@@ -156,7 +174,9 @@ def _answered_badly(
     else:
         asked = response.retry_after(now) or timedelta()
         outcome = _failed(article, response.status, reason, response.detail, asked, now, settings)
-    return replace(outcome, cool_down=cool_down(response, now))
+    asked_for = cool_down(response, now)
+    rests = {host_of(response.final_url): asked_for} if asked_for else {}
+    return replace(outcome, cool_downs=rests)
 
 
 def _failed(

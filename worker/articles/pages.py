@@ -22,7 +22,7 @@ MOST_PARTS = 20
 
 _MOST_BYTES = 20_000_000  # of all parts; then no other is asked for
 _WHOLE = 0  # the number of the part that is all of them
-_NEW_PROSE = 200  # characters; a page with less than that brings nothing
+_NEW_PROSE = 200  # characters; one page with less than that does not show the whole article
 _SAME_PROSE = 0.9  # of an earlier page's: it is that page again
 _SHORTEST_PROSE = 60  # characters of a piece of text
 _MOST_LINKS = 3_000
@@ -247,7 +247,7 @@ def _brings_more(came: Page, pages: Sequence[Page], wanted: Following) -> bool:
     proses = [_prose(page) for page in pages]
     seen = set().union(*proses)
     now = _prose(came)
-    if sum(map(len, now - seen)) < _NEW_PROSE:
+    if sum(map(len, now - seen)) < (_NEW_PROSE if wanted.whole else _SHORTEST_PROSE):
         return False
     return wanted.whole or not any(_share(prose, now) > _SAME_PROSE for prose in proses)
 

@@ -43,6 +43,7 @@ _HINTING_ELEMENTS = {
     "label": "button",
     "form": "form",
     "address": "byline",
+    "dialog": "dialog",
     "amp-ad": "advert",
     "amp-embed": "related",
     "amp-list": "related",
@@ -263,7 +264,7 @@ class _Walk:
             if names or name or tag in _HINTING_ELEMENTS:
                 self._mark(tag, names, name)
             if tag not in _LEAVES:
-                shape = (*self._container.shape[-3:], f"{tag}.{names[:_SHAPE]}")
+                shape = (*self._container.shape[-3:], f"{tag}.{_kind(names)}")
                 self._container = Container(shape, self._container)
                 self.containers.append(self._container)
             if tag == "article":
@@ -325,26 +326,32 @@ class _Walk:
         return not href.startswith(("mailto:", "tel:", "javascript:", "#"))
 
 
+def _kind(names: str) -> str:
+    """The first words of a class: those behind them vary among an article's parts."""
+    return " ".join(names.split(maxsplit=2)[:2])[:_SHAPE]
+
+
 def _hint(segments: Sequence[Segment]) -> None:
     """Give each segment the hints around it, but for those of elements that hold the article."""
-    total = 0
-    marked: dict[str, int] = {}
-    for one in segments:
-        if not one.is_prose:
-            continue
-        size = len(one.text)
-        total += size
+    prose = [one for one in segments if one.is_prose]
+    for one in prose:
         one.container.paragraphs += 1
         for mark in one.marks:
-            mark.prose += size
-        for hint in _union(one.marks):
-            marked[hint] = marked.get(hint, 0) + size
+            mark.prose += len(one.text)
+    total = sum(len(one.text) for one in prose)
     most = _MOST_OF_PAGE * total
-    void = {hint for hint, size in marked.items() if hint in _MAYBE and size > most}
     limits = (most, _MOST_OF_LIST * total)
     for one in segments:
         if one.marks:
-            one.hints = _union(m for m in one.marks if m.prose <= limits[m.is_list]) - void
+            one.hints = _union(m for m in one.marks if m.prose <= limits[m.is_list])
+    marked: dict[str, int] = {}
+    for one in prose:
+        for hint in one.hints:
+            marked[hint] = marked.get(hint, 0) + len(one.text)
+    void = {hint for hint, size in marked.items() if hint in _MAYBE and size > most}
+    for one in segments:
+        if one.hints:
+            one.hints -= void
             if "box" in one.hints and not _is_box(one, _MOST_OF_BOX * total):
                 one.hints -= {"box"}
         if one.is_prose and not one.hints:

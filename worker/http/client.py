@@ -76,7 +76,7 @@ class Client:
         private = replace(self._public, allow_private=True)
         # A pool of connections for each guard: what one let through, another may not reuse.
         self._pages = await self._pool(sites, self._public, _KEPT_SECONDS, _GETS_AT_ONCE)
-        self._proxied = await self._pool(sites, private, _KEPT_SECONDS, _GETS_AT_ONCE)
+        self._named = await self._pool(sites, private, _KEPT_SECONDS, _GETS_AT_ONCE)
         self._deliveries = {
             guard.allow_private: await self._pool(receivers, guard, _RECEIVER_KEPT_SECONDS)
             for guard in (self._public, private)
@@ -103,19 +103,25 @@ class Client:
         timeout_seconds: float | None = None,
         proxy: str | None = None,
         verify_tls: bool = True,
+        allow_private: bool = False,
+        same_host: bool = False,
     ) -> Response:
         """GET `url`, following redirects; what is said here holds for all hops, the deadline too.
+        With `same_host` one that leads to another host is not followed: see `Response.onward`.
 
         A body over `max_bytes`, decompressed or as it comes, is the failure TOO_LARGE. Where the
         status is an error, it stands, whatever happens to the body.
 
-        `proxy` is `http://[user:password@]host[:port]`. Its user named it, so it may stand at a
-        private address. It resolves the target's name itself, so a name is all that we know of
+        `allow_private` is for a server that the user has named, such as a mirror. `proxy` is
+        `http://[user:password@]host[:port]`: named by its user too, it may stand at a private
+        address. It resolves the target's name itself, so a name is all that we know of
         the target and only one that is an address, or `localhost`, can be denied here.
         """
-        came = _Came(url)
+        came = _Came(url, stays=same_host)
         most = self._settings.max_body_bytes if max_bytes is None else max_bytes
-        work = self._get(came, headers, most, proxy, verify_tls=verify_tls)
+        work = self._get(
+            came, headers, most, proxy, verify_tls=verify_tls, allow_private=allow_private
+        )
         return await self._settle(came, work, timeout_seconds)
 
     async def post(
@@ -215,8 +221,9 @@ class Client:
         proxy: str | None,
         *,
         verify_tls: bool,
+        allow_private: bool,
     ) -> None:
-        way = _way(proxy, verify_tls=verify_tls)
+        way = _way(proxy, verify_tls=verify_tls, allow_private=allow_private)
         url, credentials = target.parse(came.url)
         to_send = _merged(credentials, headers) if credentials else headers
         while True:
@@ -229,6 +236,7 @@ class Client:
             self._refuse_too_many(came)
             came.redirected()
             came_from, url = url, target.follow(url, response.headers["Location"])
+            came.refuse_other_host(came_from, url)
             if url.origin() != came_from.origin():
                 to_send = _for_any_origin(to_send)
 
@@ -237,7 +245,7 @@ class Client:
     ) -> aiohttp.ClientResponse:
         if way.proxy:
             return await self._ask_proxy(way, url, headers)
-        return await self._of(self._pages).get(
+        return await self._of(self._named if way.allow_private else self._pages).get(
             url, headers=headers, ssl=way.verify_tls, allow_redirects=False
         )
 
@@ -245,7 +253,7 @@ class Client:
         self, way: "_Way", url: URL, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         self._refuse_denied_target(url)
-        response = await self._of(self._proxied).get(
+        response = await self._of(self._named).get(
             url,
             # aiohttp sends `proxy_headers` with CONNECT only: through the tunnel they must not go.
             headers=_merged(headers, way.for_proxy) if url.scheme == "http" else headers,
@@ -304,14 +312,15 @@ class _Way:
     """How the hops of one GET go out; `for_proxy`: headers that nobody else is to see."""
 
     verify_tls: bool
+    allow_private: bool
     proxy: URL | None = None
     for_proxy: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
 
 
-def _way(proxy: str | None, *, verify_tls: bool) -> _Way:
+def _way(proxy: str | None, *, verify_tls: bool, allow_private: bool) -> _Way:
     if proxy is None:
-        return _Way(verify_tls)
-    return _Way(verify_tls, *target.parse_proxy(proxy))
+        return _Way(verify_tls, allow_private)
+    return _Way(verify_tls, allow_private, *target.parse_proxy(proxy))
 
 
 class _Refusal(Exception):  # noqa: N818 - what we refuse is no error of ours
@@ -324,11 +333,13 @@ class _Refusal(Exception):  # noqa: N818 - what we refuse is no error of ours
 class _Came:
     """What has come so far: it outlives the deadline that ends the request.
 
-    `status_decides`: once a status is there, nothing that happens later is a failure.
+    `status_decides`: once a status is there, nothing that happens later is a failure. `stays`: it
+    goes to no other host.
     """
 
     url: str
     status_decides: bool = False
+    stays: bool = False
     started: float = field(default_factory=time.monotonic)
     final_url: str = ""
     status: int | None = None
@@ -339,6 +350,7 @@ class _Came:
     hops: list[Hop] = field(default_factory=list)
     failure: Reason | None = None
     detail: str = ""
+    onward: str | None = None
 
     def head(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
@@ -350,6 +362,12 @@ class _Came:
         assert self.status is not None
         self.hops.append(Hop(self.status, self.final_url))
         self.status, self.phrase, self.headers = None, "", _NOTHING_CAME
+
+    def refuse_other_host(self, came_from: URL, url: URL) -> None:
+        """Note where it would go on, and end there, if it is not to leave its host."""
+        if self.stays and (host := target.host(url)) != target.host(came_from):
+            self.onward = str(url)
+            raise _Refusal(Reason.REDIRECTED, f"redirected to {host}")
 
     async def read_whole(self, response: aiohttp.ClientResponse, most_bytes: int) -> None:
         """Read the body and undo its coding; refuse one over `most_bytes`."""
@@ -400,6 +418,7 @@ class _Came:
             hops=tuple(self.hops),
             failure=self.failure,
             detail=_line(self.detail or f"{self.status} {self.phrase}"),
+            onward=self.onward,
         )
 
     def _add(self, piece: bytes) -> None:

@@ -57,12 +57,12 @@ class Network:
         if is_mine:
             future.result()
 
-    def call(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """What `work`, which does not take long, returns or raises; for any thread but the loop's.
+    def call(self, work: Coroutine[Any, Any, Result], *, seconds: float = _CALL_SECONDS) -> Result:
+        """What `work` returns or raises; for any thread but the loop's.
 
-        Raises TimeoutError when it is not done after ten seconds.
+        Raises TimeoutError when it is not done after `seconds`.
         """
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     def finish(self, seconds: float) -> None:
         """Wait for what is unfinished, at most for `seconds`; then cancel it."""

@@ -71,9 +71,7 @@ def host_of(url: str) -> str:
         parsed, _ = target.parse(url)
     except target.InvalidURLError:
         return ""
-    name = (parsed.raw_host or "").rstrip(".")
-    name = f"[{name}]" if ":" in name else name
-    return name if parsed.is_default_port() else f"{name}:{parsed.port}"
+    return target.host(parsed)
 
 
 class Politeness:

@@ -66,7 +66,8 @@ class Response:
     userinfo. `status` and `headers` (any case) are the last answer's; `status` is None when none
     came. `body` is whole, decoded and within the cap, or empty; only a POST's may be cut.
     An error's (4xx, 5xx) is empty also when it was broken: the status is what counts.
-    `failure` is what the way there failed on; `detail` is one line for people in any case.
+    `failure` is what the way there failed on; `detail` is one line for people in any case. Where
+    that was REDIRECTED, `onward` is the URL on another host that was not asked for.
     """
 
     url: str
@@ -78,6 +79,7 @@ class Response:
     hops: tuple[Hop, ...] = ()
     failure: Reason | None = None
     detail: str = ""
+    onward: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.headers, CIMultiDictProxy):

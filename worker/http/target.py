@@ -54,6 +54,15 @@ def follow(base: URL, location: str) -> URL:
         raise InvalidURLError(f"redirected to {redacted(location)!r}: {error}") from None
 
 
+def host(url: URL) -> str:
+    """The name in lower case that `url` is asked from, with the port unless that is the scheme's
+    own.
+    """
+    name = (url.raw_host or "").rstrip(".")
+    name = f"[{name}]" if ":" in name else name
+    return name if url.is_default_port() else f"{name}:{url.port}"
+
+
 def redacted(text: str) -> str:
     """`text`, a URL or what was meant to be one, without its userinfo."""
     return _USERINFO.sub("", text, count=1) if "@" in text else text

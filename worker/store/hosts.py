@@ -2,12 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Engine, or_, select, text, update
+from sqlalchemy.orm import InstrumentedAttribute
 
+from worker.articles.furniture import Block, Memory, learn
 from worker.http.robots import RobotsFile
 from worker.store import models
 from worker.store.dialects import insert_new, insert_or_update
@@ -24,6 +27,15 @@ class HostRow:
 
     robots: RobotsFile | None
     cool_down_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """The blocks of an article of this host."""
+
+    host: str
+    article_id: int
+    blocks: Sequence[Block]
 
 
 def known(engine: Engine, hosts: Collection[str]) -> dict[str, HostRow]:
@@ -93,17 +105,48 @@ def without_robots(engine: Engine, feed_ids: Collection[int]) -> set[int]:
 
 def languages(engine: Engine, hosts: Collection[str]) -> dict[str, dict[str, int]]:
     """How many articles of each of `hosts` were surely in each language; none for one not met."""
+    return _learned(engine, models.Host.languages, hosts)
+
+
+def furniture(engine: Engine, hosts: Collection[str]) -> dict[str, Memory]:
+    """What is remembered of the blocks of each of `hosts`; none for one not met."""
+    return _learned(engine, models.Host.furniture, hosts)
+
+
+def _learned(
+    engine: Engine, column: InstrumentedAttribute[Any], hosts: Collection[str]
+) -> dict[str, Any]:
     names = sorted(hosts)
-    found: dict[str, dict[str, int]] = {}
-    host = models.Host
+    found: dict[str, Any] = {}
+    host = models.Host.host
     with reading(engine) as connection:
         for start in range(0, len(names), _VARIABLES):
             part = names[start : start + _VARIABLES]
-            statement = select(host.host, host.languages).where(
-                host.host.in_(part), host.languages.is_not(None)
-            )
-            found |= {name: dict(counts or {}) for name, counts in connection.execute(statement)}
+            statement = select(host, column).where(host.in_(part), column.is_not(None))
+            found |= {name: value or {} for name, value in connection.execute(statement)}
     return found
+
+
+def learn_furniture(engine: Engine, lessons: Iterable[Lesson]) -> None:
+    """Remember what blocks articles have, in one short transaction."""
+    by_host: dict[str, list[Lesson]] = {}
+    for lesson in lessons:
+        by_host.setdefault(lesson.host, []).append(lesson)
+    if not by_host:
+        return
+    names = sorted(by_host)  # in alphabetical order, lest two transactions wait for each other
+    host = models.Host
+    with writing(engine) as connection:
+        rows = [{"host": name} for name in names]
+        connection.execute(insert_new(connection, host), rows)
+        statement = select(host.host, host.furniture).where(host.host.in_(names))
+        locked = connection.execute(statement.order_by(host.host).with_for_update())
+        for name, known in locked.all():
+            memory: Memory = known or {}
+            for lesson in by_host[name]:
+                memory = learn(memory, lesson.article_id, lesson.blocks)
+            change = update(host).where(host.host == name).values(furniture=memory)
+            connection.execute(change)
 
 
 def count_languages(connection: Connection, told: Iterable[tuple[str, str]]) -> None:

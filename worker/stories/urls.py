@@ -7,9 +7,11 @@ one article.
 
 import hashlib
 import re
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from w3lib.url import canonicalize_url
+
+from worker.stories.wrappers import unwrapped
 
 _HOST_PREFIX = re.compile(r"^(?:www|m|mobile|amp)\.(?=[^.]+\.)")
 _PATH_NOISE = re.compile(
@@ -23,29 +25,12 @@ _TRACKERS = frozenset(
     {
         "fbclid", "gclid", "dclid", "gbraid", "wbraid", "msclkid", "yclid", "igshid", "mc_cid",
         "mc_eid", "cmp", "cmpid", "ocid", "xtor", "ftag", "traffic_source", "ref_src", "smid",
-        "spm", "phpsessid", "__twitter_impression",
+        "spm", "phpsessid", "__twitter_impression", "usqp", "amp_js_v", "amp_gsa",
     }
 )  # fmt: skip
 _TRACKING_VALUES = frozenset(
     {("track", "rss"), ("source", "rss"), ("ref", "rss"), ("ref", "home"), ("output", "amp")}
 )
-
-# What aggregators and networks hand out in place of a link: host (or its end), path, parameter.
-_WRAPPERS = (
-    (re.compile(r"(?:www\.|news\.)?google\.[a-z.]{2,6}"), "/url", ("url", "q")),
-    (re.compile(r"news\.google\.com"), "/news/url", ("url",)),
-    (re.compile(r"(?:www\.)?bing\.com"), "/news/apiclick.aspx", ("url",)),
-    (re.compile(r"lm?\.(?:facebook|instagram)\.com"), "", ("u",)),
-    (re.compile(r"out\.reddit\.com"), "", ("url",)),
-    (re.compile(r"(?:www\.)?youtube\.com"), "/redirect", ("q",)),
-    (re.compile(r"(?:www\.)?linkedin\.com"), "/redir/redirect", ("url",)),
-    (re.compile(r"getpocket\.com"), "/redirect", ("url",)),
-    (re.compile(r"t\.umblr\.com"), "/redirect", ("z",)),
-    (re.compile(r"flipboard\.com"), "/redirect", ("url",)),
-    (re.compile(r"away\.vk\.com|vk\.com"), "/away.php", ("to",)),
-    (re.compile(r"(?:www\.)?inoreader\.com"), "/redirect", ("url",)),
-)
-_WRAPS = 3  # one in another, at most
 
 
 def url_key(url: str) -> str:
@@ -53,30 +38,6 @@ def url_key(url: str) -> str:
     port, order of parameters, mobile or AMP variant, and whoever wraps it.
     """
     return hashlib.sha256(_normal(unwrapped(url)).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def unwrapped(url: str) -> str:
-    """The URL that an aggregator's link names among its parameters; any other as it is."""
-    for _ in range(_WRAPS):
-        inner = _wrapped(url)
-        if inner is None:
-            break
-        url = inner
-    return url
-
-
-def _wrapped(url: str) -> str | None:
-    try:
-        parts = urlsplit(url.strip().replace("&amp;", "&"))
-        host = (parts.hostname or "").lower()
-    except ValueError:
-        return None
-    for wrapper, path, names in _WRAPPERS:
-        if wrapper.fullmatch(host) and (not path or parts.path.rstrip("/") == path):
-            named = dict(reversed(parse_qsl(parts.query)))
-            found = (named[name] for name in names if name in named)
-            return next((one for one in found if one.startswith(("http://", "https://"))), None)
-    return None
 
 
 def same_site(url: str, other: str) -> bool:
