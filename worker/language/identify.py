@@ -22,7 +22,7 @@ _SURE_OF_TWINS = 0.95  # where its twin is declared: some Indonesian lines are m
 _LIKELY = 0.5  # right 98.5 % of the time
 _POSSIBLE = 0.01
 _AMONG = 3  # a prior that the text does not rule out is among as many
-_SAMPLES = (100, 240, 1_500)  # characters; more are read only where the fewer leave a doubt
+_SAMPLES = (64, 240, 1_500)  # characters; more are read only where the fewer leave a doubt
 
 _USUAL_OF = 20  # sure articles after which a host has a usual language
 _USUAL_SHARE = 0.9
@@ -65,17 +65,17 @@ def weigh(
     """As `identify`, and by what the language was told."""
     told: Mapping[Prior, str | None] = {"declared": primary(declared), "host": usual(seen or {})}
     priors = [(by, language) for by, language in told.items() if language]
-    found = _UNKNOWN
-    length = 0
+    languages = [language for _, language in priors]
+    read = ""
     for characters in _SAMPLES:
         sample = _without_noise(text[:characters])
-        if len(sample) == length or not any(character.isalpha() for character in sample):
+        if len(sample) == len(read) or not any(map(str.isalpha, sample)):
             continue
-        length = len(sample)
-        found = _decide(sample, priors)
-        if found.is_sure:
-            break
-    return found
+        read = sample
+        best, probability = _identifier().classify(sample)
+        if probability >= _enough(best, languages) and best != _NO_LANGUAGE:
+            return Identified(best, "text", is_sure=True)
+    return _in_doubt(read, priors) if read else _UNKNOWN
 
 
 def _without_noise(text: str) -> str:
@@ -104,13 +104,6 @@ def usual(seen: Mapping[str, int]) -> str | None:
 def are_twins(first: str, second: str) -> bool:
     """Whether the two are of those that are taken for each other."""
     return second in _twins(first)
-
-
-def _decide(sample: str, priors: Priors) -> Identified:
-    best, probability = _identifier().classify(sample)
-    if probability >= _enough(best, [prior for _, prior in priors]) and best != _NO_LANGUAGE:
-        return Identified(best, "text", is_sure=True)
-    return _in_doubt(sample, priors)
 
 
 def _in_doubt(sample: str, priors: Priors) -> Identified:

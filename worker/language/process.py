@@ -13,6 +13,7 @@ from lxml.etree import ParserError, strip_elements
 from worker.articles import CleanArticle, ExtractionError, Page, assemble, extract
 from worker.language.identify import identify, primary, weigh
 from worker.language.summarize import Summary, summarize
+from worker.language.targets import needed
 from worker.reasons import Reason
 from worker.settings import ProcessSettings, Settings
 
@@ -44,7 +45,8 @@ class FeedText:
 class Source:
     """What an article is made from. Without pages the feed's own text is used.
 
-    `languages` is how many articles of its host were surely in each language.
+    `languages` is how many articles of its host were surely in each language, `repeated` the keys
+    of its furniture.
     """
 
     article_id: int
@@ -53,13 +55,14 @@ class Source:
     feed: FeedText
     pages: Sequence[Page]
     languages: Mapping[str, int] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessOutcome:
-    """A readable article. `reason` says why it was made from the feed's text, if it was;
-    `page_url` is where its page was fetched from in the end. Where `is_language_sure` it is worth
-    counting among the languages of its host.
+    """A readable article. `reason` says why it was made from the feed's text, if it was; `detail`
+    says more of that, or what was left out of its page. `page_url` is where its page was fetched
+    from in the end. Where `is_language_sure` it is worth counting among the languages of its host.
     """
 
     article_id: int
@@ -86,9 +89,11 @@ def process(source: Source, settings: Settings) -> ProcessOutcome:
     if not source.pages:
         return _outcome(source, _from_feed(source), settings)
     try:
-        return _outcome(source, assemble(source.pages), settings)
+        article = assemble(source.pages, repeated=source.repeated)
+        return _outcome(source, article, settings, detail=_left_out(article))
     except ExtractionError as error:
-        return _outcome(source, _from_feed(source), settings, error.reason, error.detail)
+        article = _longest(_from_feed(source), error.shown)
+        return _outcome(source, article, settings, error.reason, error.detail)
 
 
 def crashed(source: Source, settings: Settings) -> ProcessOutcome:
@@ -110,6 +115,16 @@ def crashed(source: Source, settings: Settings) -> ProcessOutcome:
         reason=Reason.CRASHED,
         detail=Reason.CRASHED.text,
     )
+
+
+def _longest(said: CleanArticle, shown: CleanArticle | None) -> CleanArticle:
+    """What the feed said, or what its page shows of an article that is to be paid for."""
+    return shown if shown and len(shown.text) > len(said.text) else said
+
+
+def _left_out(article: CleanArticle) -> str:
+    number = sum(block.dropped for block in article.blocks)
+    return f"left out as furniture of its site: {number}" if number else ""
 
 
 def _from_feed(source: Source) -> CleanArticle:
@@ -163,8 +178,7 @@ def _descriptions(source: Source, article: CleanArticle) -> Iterator[str]:
 
 
 def _next_stage(language: str | None, settings: Settings) -> Literal["translate", "publish"]:
-    is_read = all(target == language for target in settings.translate.targets)
-    return "publish" if is_read else "translate"
+    return "translate" if needed(language, settings.translate.targets) else "publish"
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,75 @@
+"""LibreTranslate, one's own or the public one: https://docs.libretranslate.com."""
+
+import time
+from collections.abc import Sequence
+
+from worker.language.translate.engines import Translation
+from worker.language.translate.records import is_traditional
+from worker.language.translate.services import (
+    Post,
+    Service,
+    ServiceError,
+    TooMuchError,
+    strings,
+    translated,
+)
+from worker.settings import HttpEngineSettings
+
+_URL = "https://libretranslate.com"
+# The public server's limit; where another's is lower, it says so and the batch is halved.
+_MOST_CHARACTERS = 2_000
+_MOST_TEXTS = 50
+_OVER_A_LIMIT = "exceeds text limit"
+_CODES = {"pt-BR": "pt-BR", "zh": "zh-Hans", "no": "nb"}
+
+
+class LibreTranslate:
+    """The engine `libretranslate`. Which pairs the server has, only the server knows."""
+
+    name = "libretranslate"
+    is_llm = False
+
+    def __init__(self, settings: HttpEngineSettings, post: Post) -> None:
+        self._service = Service(settings, post, _URL)
+
+    def model(self, source: str, target: str) -> str:
+        """Always the same: the server names none."""
+        return self.name
+
+    def knows(self, source: str, target: str) -> bool:
+        """Any two languages."""
+        return _code(source) != _code(target)
+
+    def translate(
+        self, texts: Sequence[str], source: str, target: str, *, seconds: float
+    ) -> list[Translation]:
+        """As `Engine.translate`."""
+        deadline = time.monotonic() + seconds
+
+        def ask(batch: Sequence[str]) -> list[str]:
+            return self._ask(batch, source, target, deadline)
+
+        made = translated(texts, ask, most_texts=_MOST_TEXTS, most_characters=_MOST_CHARACTERS)
+        model = self.model(source, target)
+        return [Translation(text, self.name, model) for text in made]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+        request = {"q": batch, "source": _code(source), "target": _code(target), "format": "text"}
+        if self._service.key:
+            request["api_key"] = self._service.key
+        try:
+            answer = self._service.ask("/translate", request, deadline)
+        except ServiceError as error:
+            if _OVER_A_LIMIT in error.detail:
+                raise TooMuchError(error.detail) from None
+            raise
+        return strings(answer.get("translatedText"), len(batch))
+
+
+def _code(tag: str) -> str:
+    if is_traditional(tag):
+        return "zh-Hant"
+    return _CODES.get(tag) or _CODES.get(primary := tag.partition("-")[0], primary)
