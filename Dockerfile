@@ -24,6 +24,8 @@ WORKDIR /srv/kabar
 COPY config/cleaning config/cleaning
 COPY config/sites config/sites
 COPY config/sources.toml config/
+# What a new volume of models takes its owner from.
+RUN install -d -o 10001 -g 10001 /var/lib/kabar/models
 # A number, so that an engine can see that it is not root.
 USER 10001:10001
 STOPSIGNAL SIGTERM

@@ -18,11 +18,14 @@ from sqlalchemy import Engine
 
 from tests.servers import postgres
 from tests.servers.valkey import Valkey
+from tests.webhooks.schemas import check_events
 from worker.settings import Settings, StoreSettings
 from worker.store import open_engine, schema
 
 # Read before the fixture below hides it from the tests.
 _POSTGRES_URL = os.environ.get("KABAR_TEST_POSTGRES_URL")
+
+OFFLINE = "KABAR_TRANSLATE__ENGINES"
 
 # A deadline is a timed assertion, and on a busy machine a false one.
 hypothesis.settings.register_profile("kabar", deadline=None)
@@ -50,17 +53,22 @@ class _OnlyGiven(Settings):
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No `KABAR_*` of the machine reaches a test or what it starts."""
+    """No `KABAR_*` of the machine reaches a test or what it starts; nothing fetches models."""
     for name in [name for name in os.environ if name.upper().startswith("KABAR_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv(OFFLINE, "none")
 
 
 @pytest.fixture
 def make_settings(tmp_path: Path) -> MakeSettings:
-    """Make `Settings` from keyword arguments, with a data directory of the test's own."""
+    """Make `Settings` from keyword arguments, with a data directory of the test's own.
+
+    Unless it names engines, nothing is translated.
+    """
 
     def make(**overrides: Any) -> Settings:
-        return _OnlyGiven(**{"data_dir": tmp_path / "data", **overrides})
+        translate = {"engines": ["none"], **overrides.pop("translate", {})}
+        return _OnlyGiven(**{"data_dir": tmp_path / "data", "translate": translate, **overrides})
 
     return make
 
@@ -136,9 +144,13 @@ def store_settings(request: pytest.FixtureRequest, make_settings: MakeSettings) 
 
 @pytest.fixture
 def engine(store_settings: Settings) -> Iterator[Engine]:
-    """An engine on a migrated store; the test runs once on each database."""
+    """An engine on a migrated store; the test runs once on each database.
+
+    Whatever events the test made are held against their schemas.
+    """
     engine = open_engine(store_settings)
     yield engine
+    check_events(engine)
     engine.dispose()
 
 

@@ -6,10 +6,12 @@ come twice or never: the dispatcher finds whatever is due and wakes its stage ag
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
+from itertools import chain
 
 from celery import Task, current_app, shared_task
 from kombu.exceptions import OperationalError
@@ -31,9 +33,11 @@ from worker.store import articles as article_statements
 from worker.store import claims, pages, polls, processes, subscriptions, tallies
 from worker.store import feeds as feed_statements
 from worker.store import stories as story_statements
+from worker.store import translations as translation_statements
 from worker.store import webhooks as webhook_statements
 from worker.store.claims import MAX_EXPIRIES, Claim
-from worker.store.groups import commit_in_groups
+from worker.store.groups import Joint, commit_alongside, commit_in_groups
+from worker.store.translations import StoredTranslations
 from worker.visits import Visits
 
 log = logs.get(__name__)
@@ -47,6 +51,11 @@ _LARGE = 300_000  # bytes of a feed's document
 _HUB_SECONDS = 30.0  # that a hub counts as being asked at most
 _PATIENCE = 0.25  # seconds; most answers are there by then
 _BROKEN_ENDPOINT = timedelta(minutes=5)
+_BROKEN_UPDATE = timedelta(hours=1)
+_AWAITED = timedelta(days=7)  # after which no endpoint waits for more publishers of a story
+_MOST_TRANSLATED = 2_000_000  # bytes of a translation service's answer
+_TOGETHER = 0.005  # seconds that an endpoint's attempts wait for others', to be stored with them
+_MOST_MESSENGERS = 2  # at a time in a process; each has 55 MB
 
 
 class Wakes:
@@ -101,6 +110,37 @@ class Context(batches.Context):
 
     wakes: Wakes
 
+    @cached_property
+    def translators(self) -> translation.Chain:
+        """The engines that are set up; made when first asked for."""
+        cache = StoredTranslations(self.engine)
+        return translation.open_chain(self.settings, self._post, cache)
+
+    def stop(self, seconds: float) -> None:
+        """As for all contexts; the engines end too."""
+        if "translators" in vars(self):
+            vars(self).pop("translators").close()
+        super().stop(seconds)
+
+    def _post(
+        self, url: str, body: bytes, *, headers: Mapping[str, str], timeout_seconds: float
+    ) -> Response:
+        """Ask a translation service that the user has named; for the task's own thread."""
+        asked = self.client.post(
+            url,
+            body,
+            headers=headers,
+            max_bytes=_MOST_TRANSLATED,
+            timeout_seconds=timeout_seconds,
+            allow_private=True,
+        )
+        return self.network.call(asked, seconds=timeout_seconds + _MARGIN)
+
+    @cached_property
+    def messengers(self) -> asyncio.Semaphore:
+        """Who may start a process that sends messages. Lives on the network's loop."""
+        return asyncio.Semaphore(_MOST_MESSENGERS)
+
 
 _context: Context | None = None
 
@@ -130,6 +170,9 @@ def dispatch() -> None:
     my = context()
     my.wakes.taken("dispatch")
     _apply_feeds_file(my)
+    targets = my.settings.translate.targets
+    if overdue := batches.attempt(translation_statements.publish_overdue, my.engine, targets):
+        log.warning("published without their translations, which are late", articles=overdue)
     for stage in claims.due_stages(my.engine):
         my.wakes.wake(stage)
 
@@ -160,6 +203,10 @@ def sweep() -> None:
     dropped = pages.maintain(my.engine, timedelta(days=my.settings.retention.pages_days))
     forgotten = processes.forget(my.engine)
     tallies.forget(my.engine)
+    webhook_statements.stop_waiting(my.engine, _AWAITED)
+    translation_statements.forget(my.engine)
+    if translation_statements.is_anything_to_backfill(my.engine, _backfill_age(my)):
+        my.wakes.wake("translate")  # where the engines are
     if dropped or forgotten:
         log.info("swept", pages=dropped, processes=forgotten)
 
@@ -303,6 +350,7 @@ def process() -> None:
     if not (claim := _claim(my, "process", my.settings.process.batch)):
         return
     sources = {source.article_id: source for source in article_statements.sources(my.engine, claim)}
+    wait = timedelta(seconds=my.settings.translate.wait_seconds)
 
     def one(row: RowMapping) -> language.ProcessOutcome:
         source = sources[row["id"]]
@@ -316,7 +364,7 @@ def process() -> None:
         return outcome
 
     def commit(outcomes: list[language.ProcessOutcome]) -> None:
-        article_statements.save_processed(my.engine, claim, outcomes)
+        article_statements.save_processed(my.engine, claim, outcomes, wait)
         for stage in dict.fromkeys(outcome.next_stage for outcome in outcomes):
             my.wakes.wake(stage)
 
@@ -325,52 +373,94 @@ def process() -> None:
 
 @shared_task(name="kabar.translate", ignore_result=True)
 def translate() -> None:
-    """Translate titles and summaries of a batch of articles."""
+    """Translate titles and summaries of a batch of articles; of earlier ones, while none wait."""
     my = context()
     if not (claim := _claim(my, "translate", my.settings.translate.batch)):
+        _backfill(my)
         return
-    engines = translation.engines(my.settings.translate)
-    targets = my.settings.translate.targets
-
-    def one(row: RowMapping) -> translation.TranslateOutcome:
-        texts = article_statements.to_translate(row)
-        with logs.bind(article=row["id"]):
-            if row["expiries"] >= MAX_EXPIRIES:
-                outcome = translation.crashed(texts, targets, claim.now)
-            else:
-                outcome = translation.translate(texts, engines, targets, claim.now)
-            log.info("translated", result=outcome.status, reason=outcome.reason)
-        return outcome
 
     def commit(outcomes: list[translation.TranslateOutcome]) -> None:
         article_statements.save_translated(my.engine, claim, outcomes)
         my.wakes.wake("publish")
 
-    commit_in_groups(batches.each(one, batches.in_time(my, claim)), commit)
+    commit_alongside(_translated(my, claim), commit)
+
+
+def _translated(my: Context, claim: Claim) -> Iterator[translation.TranslateOutcome]:
+    """What comes of a claim's rows until its deadline; the rest is given back."""
+    settings, rows = my.settings.translate, {row["id"]: row for row in claim.rows}
+    texts = {row_id: article_statements.to_translate(row) for row_id, row in rows.items()}
+    fatal = [row_id for row_id, row in rows.items() if row["expiries"] >= MAX_EXPIRIES]
+    ended = [translation.crashed(texts.pop(row_id), settings.targets) for row_id in fatal]
+    made = my.translators.translate(list(texts.values()), claim.work_seconds)
+    for outcome in chain(ended, made):
+        row = rows.pop(outcome.article_id)
+        settled = translation.settle(outcome, row["attempts"], settings.retry_seconds)
+        log.info("translated", article=row["id"], result=settled.result, reason=settled.reason,
+                 detail=settled.detail)  # fmt: skip
+        yield settled
+    batches.left_over(my, claim, rows)
+
+
+def _backfill(my: Context) -> None:
+    """Take up articles again that were left untranslated, where an engine can do them by now."""
+    settings = my.settings.translate
+
+    def knows(language: str) -> bool:
+        return any(my.translators.knows(language, target) for target in settings.targets)
+
+    taken = translation_statements.backfill_known(
+        my.engine, knows, _backfill_age(my), settings.batch
+    )
+    if taken:
+        log.info("earlier articles are translated now", articles=len(taken))
+        my.wakes.wake("translate")
+
+
+def _backfill_age(my: Context) -> timedelta:
+    return timedelta(days=my.settings.translate.backfill_days)
 
 
 @shared_task(name="kabar.publish", ignore_result=True)
 def publish() -> None:
-    """Let a batch of articles open or join stories."""
+    """Let a batch of articles open or join stories, and tell of those that changed."""
     my = context()
-    if not (claim := _claim(my, "publish", my.settings.publish.batch)):
-        return
-    for published in _publish(my, claim):
+    claim = _claim(my, "publish", my.settings.publish.batch)
+    for published in _publish(my, claim) if claim else ():
         log.info("published", article=published.article_id, story=published.story_id,
                  result=published.result)  # fmt: skip
-    my.wakes.wake("deliver")
+    if _tell_updates(my) or claim:
+        my.wakes.wake("deliver")
+
+
+def _tell_updates(my: Context) -> bool:
+    """Tell of stories that changed, where that is due; whether there were any."""
+    limit = my.settings.publish.batch
+    due = story_statements.updates_due(my.engine, limit)
+    for story_id in due:
+        try:
+            told = story_statements.tell_update(my.engine, story_id)
+        except Exception:  # one holds up no other
+            log.exception("could not tell how a story changed", story=story_id)
+            batches.attempt(story_statements.put_off, my.engine, story_id, _BROKEN_UPDATE)
+        else:
+            log.info("looked at what changed", story=story_id, told=told)
+    if len(due) == limit:
+        my.wakes.wake("publish")
+    return bool(due)
 
 
 def _publish(my: Context, claim: Claim) -> list[story_statements.Published]:
     """All in one transaction; if that fails, each alone, so that one holds up no other."""
+    wait = timedelta(seconds=my.settings.webhooks.update_wait_seconds)
     try:
-        return story_statements.publish(my.engine, claim)
+        return story_statements.publish(my.engine, claim, wait)
     except Exception:
         log.exception("a batch could not be published; its articles are tried one by one")
     published = []
     for row in claim.rows:
         alone = replace(claim, rows=[row])
-        published += batches.attempt(story_statements.publish, my.engine, alone) or []
+        published += batches.attempt(story_statements.publish, my.engine, alone, wait) or []
     return published
 
 
@@ -384,19 +474,38 @@ def deliver() -> None:
 
 async def _deliver(my: Context, claim: Claim) -> None:
     until = time.monotonic() + claim.work_seconds
-    served = [_serve(my, claim, row, until) for row in claim.rows]
-    try:
-        ends = await asyncio.gather(*served, return_exceptions=True)
-    except asyncio.CancelledError:  # this process ends: another one need not wait for the lease
-        for row in claim.rows:
-            await asyncio.to_thread(webhook_statements.give_back, my.engine, claim, row["id"])
-        raise
+    async with Joint(partial(_next_rounds, my, claim), seconds=_TOGETHER) as rounds:
+        served = [_serve(my, claim, row, until, rounds) for row in claim.rows]
+        try:
+            ends = await asyncio.gather(*served, return_exceptions=True)
+        except asyncio.CancelledError:  # this process ends: another one need not wait for the lease
+            ended = {row["id"]: webhook_statements.Round((), 0) for row in claim.rows}
+            await asyncio.to_thread(webhook_statements.next_rounds, my.engine, claim, ended)
+            raise
     for row, end in zip(claim.rows, ends, strict=True):
         if isinstance(end, Exception):
             log.error("an endpoint could not be served", endpoint=row["name"], exc_info=end)
 
 
-async def _serve(my: Context, claim: Claim, row: RowMapping, until: float) -> None:
+_Attempts = tuple[Sequence[webhooks.Delivery], datetime]
+
+
+def _next_rounds(
+    my: Context, claim: Claim, rounds: Mapping[int, webhook_statements.Round]
+) -> dict[int, _Attempts]:
+    begun = webhook_statements.next_rounds(my.engine, claim, rounds)
+    if begun.is_due:
+        my.wakes.wake("deliver")
+    return {key: (begun.deliveries.get(key, ()), begun.now) for key in rounds}
+
+
+async def _serve(
+    my: Context,
+    claim: Claim,
+    row: RowMapping,
+    until: float,
+    rounds: Joint[webhook_statements.Round, _Attempts],
+) -> None:
     """Send what is due to one endpoint, then give it back."""
     endpoint = webhook_statements.known(row)
     if row["expiries"] >= MAX_EXPIRIES:
@@ -404,19 +513,34 @@ async def _serve(my: Context, claim: Claim, row: RowMapping, until: float) -> No
         later = claim.now + _BROKEN_ENDPOINT
         await asyncio.to_thread(webhook_statements.set_aside, my.engine, claim, endpoint.id, later)
         return
-    limit = my.settings.webhooks.max_in_flight
-    begin = partial(webhook_statements.begin, my.engine, claim, endpoint.id, limit)
-    # An attempt that begins now has to end before the lease does.
-    while time.monotonic() + my.settings.webhooks.timeout_seconds < until:
-        deliveries, now = await asyncio.to_thread(begin)
-        if not deliveries:
-            break
-        outcomes = await asyncio.gather(
-            *(_attempt(my, endpoint, delivery, now) for delivery in deliveries)
-        )
-        await asyncio.to_thread(webhook_statements.record, my.engine, endpoint.id, outcomes)
-    if await asyncio.to_thread(webhook_statements.give_back, my.engine, claim, endpoint.id):
-        await asyncio.to_thread(my.wakes.wake, "deliver")
+    most = my.settings.webhooks.max_in_flight if endpoint.kind == "webhook" else 1
+    outcomes: Sequence[webhooks.AttemptOutcome] = ()
+    async with _sender(my, endpoint) as send:
+        with rounds.joined(endpoint.id):
+            while True:
+                # An attempt that begins now has to end before the lease does.
+                is_time = time.monotonic() + my.settings.webhooks.timeout_seconds < until
+                ended = webhook_statements.Round(outcomes, most if is_time else 0)
+                deliveries, now = await rounds.ask(endpoint.id, ended)
+                if not deliveries:
+                    return
+                outcomes = await asyncio.gather(
+                    *(_attempt(my, endpoint, delivery, now, send) for delivery in deliveries)
+                )
+
+
+_Send = Callable[[webhooks.Delivery, datetime], Awaitable[Response | None]]
+
+
+@asynccontextmanager
+async def _sender(my: Context, endpoint: webhooks.Endpoint) -> AsyncIterator[_Send]:
+    """What sends one delivery to an endpoint."""
+    settings = my.settings.webhooks
+    if endpoint.kind == "webhook":
+        yield lambda delivery, now: webhooks.send(my.client, endpoint, delivery, now, settings)
+    else:
+        async with my.messengers, webhooks.Messenger(my.settings.http) as messenger:
+            yield lambda delivery, _: messenger.send(endpoint, delivery, settings)
 
 
 async def _attempt(
@@ -424,9 +548,10 @@ async def _attempt(
     endpoint: webhooks.Endpoint,
     delivery: webhooks.Delivery,
     now: datetime,
+    send: _Send,
 ) -> webhooks.AttemptOutcome:
     settings = my.settings.webhooks
-    response = await webhooks.send(my.client, endpoint, delivery, now, settings)
+    response = await send(delivery, now)
     outcome = webhooks.decide(delivery, response, _came_at(now, response), settings)
     log.info("delivered", endpoint=endpoint.name, webhook_id=delivery.webhook_id,
              attempt=delivery.attempt, result=outcome.state, reason=outcome.reason)  # fmt: skip

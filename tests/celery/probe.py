@@ -3,16 +3,19 @@
     python -m tests.celery.probe worker --role io
 
 What the tasks do is noted in the file `PROBE_NOTES`, a line `WHAT NAME` each. With `PROBE_POISON`
-set, a page that holds that text kills the process that cleans it. With `PROBE_QUERY` set, the
-store is queried before any process is forked.
+set, a page that holds that text kills the process that cleans it; with `PROBE_HANG` it keeps it in
+C code, where no signal handler and no other thread is run. With `PROBE_QUERY` set, the store is
+queried before any process is forked.
 """
 
 import logging
 import os
+import re
 import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from celery import shared_task
@@ -69,7 +72,9 @@ def query(number: int) -> None:
 
 def main() -> None:
     if poison := os.environ.get("PROBE_POISON"):
-        _poison(poison.encode())
+        _waylay("poisoned", poison.encode(), lambda: os.kill(os.getpid(), signal.SIGKILL))
+    if hang := os.environ.get("PROBE_HANG"):
+        _waylay("hanging", hang.encode(), lambda: re.fullmatch("(?:a|aa)+b", "a" * 500))
     if "PROBE_QUERY" in os.environ:
         _keep.append(_query_early(settings.load()))
     cli.main()
@@ -78,13 +83,14 @@ def main() -> None:
 _keep: list[Engine] = []
 
 
-def _poison(poison: bytes) -> None:
+def _waylay(what: str, sign: bytes, do: Callable[[], object]) -> None:
+    """Note and do that before a page is cleaned that holds `sign`."""
     cleaned = language.process
 
     def process(source: Source, settings: Settings) -> ProcessOutcome:
-        if any(poison in page.body for page in source.pages):
-            note("poisoned", source.article_id)
-            os.kill(os.getpid(), signal.SIGKILL)
+        if any(sign in page.body for page in source.pages):
+            note(what, source.article_id)
+            do()
         return cleaned(source, settings)
 
     language.process = process

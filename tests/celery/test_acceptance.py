@@ -118,6 +118,28 @@ def test_a_page_that_kills_its_process_is_given_up_and_harms_nothing_else(
     assert crashed == [f"{site.url}/a/2"]
 
 
+def test_a_page_that_hangs_in_c_code_is_given_up_and_holds_up_nothing_else(
+    either_rig: Rig,
+) -> None:
+    """Its process is killed by the hard limit of the task; no soft one would be noticed there."""
+    rig = either_rig
+    with Site(6) as site:
+        site.extra_text["/a/2"] = "Quagmire"
+        rig.start_all(PROBE_HANG="Quagmire", KABAR_LEASES__PROCESS="3")
+        rig.add(site)
+        waiting.until(lambda: rig.notes("hanging"), "the page is met", PATIENCE)
+        waiting.until(lambda: len(set(ids(site))) == 6, "all are told", PATIENCE)
+        assert_each_told_once(site, 6)
+    assert len(rig.notes("hanging")) == 3
+    found = {row["url"].removeprefix(site.url): row for row in articles(rig)}
+    assert {row["stage"] for row in found.values()} == {"done"}
+    given_up = found.pop("/a/2")
+    assert ("process", "crashed") in degradations(given_up)
+    assert given_up["title"].startswith("Report on ")  # as the feed has it
+    assert all(row["text"] for row in found.values())
+    assert "process" not in {stage for row in found.values() for stage, _ in degradations(row)}
+
+
 def test_what_a_killed_worker_was_fetching_is_fetched_again(either_rig: Rig) -> None:
     rig = either_rig
     settings = {"KABAR_LEASES__FETCH": "13", "KABAR_HTTP__TIMEOUT_SECONDS": "6"}

@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from tests.cli.running import Commands
 from tests.conftest import MakeSettings
+from tests.webhooks.schemas import check_events
 from worker.store import open_engine
 
 
@@ -47,4 +48,5 @@ def _use(
     monkeypatch.setenv("KABAR_STORE__URL", url)
     engine = open_engine(make_settings(store={"url": url}))
     yield engine
+    check_events(engine)
     engine.dispose()

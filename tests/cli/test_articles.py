@@ -57,16 +57,23 @@ def test_an_article_is_shown(kabar: Commands, either_store: Engine) -> None:
         either_store, "done", url=URL, url_key=url_key(URL), title="Harga cabai", authors=["Siti"],
         publisher="The Ledger", published_at=NOON, language="id", summary="Naik.",
         text="Satu.\n\nDua.\x1b[2J", translations={"en": {"title": "Chili"}},
+        lead="Lagi naik.", editor="Budi", credited_sources=["Antara", "AFP"], dateline="JAKARTA",
+        section="Ekonomi", tags=["cabai", "harga"], modified_at=NOON,
     )  # fmt: skip
     out = kabar("articles", "show", str(number)).out
     at = NOON.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    for line in (f"article    {number}  {URL}", "authors    Siti", f"published  {at}"):
+    for line in (
+        f"article    {number}  {URL}", "authors    Siti", f"published  {at}", f"modified   {at}",
+        "lead       Lagi naik.", "editor     Budi", "credited   Antara, AFP",
+        "dateline   JAKARTA", "section    Ekonomi", "tags       cabai, harga",
+    ):  # fmt: skip
         assert f"{line}\n" in out
     assert out.endswith("\n\nSatu.\n\nDua. [2J\n")
 
     document = kabar("articles", "show", str(number), "--json").json
     assert (document["text"], document["authors"]) == ("Satu.\n\nDua.\x1b[2J", ["Siti"])
     assert document["translations"] == {"en": {"title": "Chili"}}
+    assert (document["section"], document["tags"]) == ("Ekonomi", ["cabai", "harga"])
     assert document["published_at"] == "2026-03-04T12:00:00+00:00"
     assert not {"lease_token", "url_key", "feed_entry"} & set(document)
 
@@ -141,7 +148,8 @@ class TestExplain:
         ]
         document = kabar("articles", "explain", "1", "--json").json
         assert list(document) == [
-            "id", "url", "stage", "due_at", "attempts", "reason", "degradations", "history",
+            "id", "url", "stage", "due_at", "attempts", "reason", "translation_status",
+            "translation_reason", "translate_by", "degradations", "history",
         ]  # fmt: skip
         assert document["degradations"] == [degradation]
         assert document["history"] == history
@@ -163,6 +171,21 @@ class TestExplain:
         lost = shown(NOON + timedelta(seconds=60))
         assert self.explained(kabar) == (
             f"waits for fetch: try 1 was lost with its process at {lost}"
+        )
+
+    def test_one_that_waits_for_its_translation_only_so_long(
+        self, kabar: Commands, store: Engine
+    ) -> None:
+        add_article(store, "translate", translate_by=NOON + HOUR)
+        assert self.explained(kabar) == (
+            f"waits for translate, due {shown(NOON)}; published by {shown(NOON + HOUR)} anyway"
+        )
+
+    def test_one_that_is_untranslated(self, kabar: Commands, store: Engine) -> None:
+        story = publish(store, translation_reason="no_engine")
+        assert self.explained(kabar) == (
+            f"done: it is in story {story}, untranslated: "
+            "no translation engine is set up for this language pair"
         )
 
     def test_one_that_is_done(self, kabar: Commands, store: Engine) -> None:

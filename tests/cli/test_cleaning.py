@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Commands
-from tests.http.peers import answer
+from tests.http.peers import answer, redirect
 from tests.tasks.site import Site
 from tests.tasks.test_parts import part
 
@@ -96,6 +96,18 @@ class TestAUrl:
         leads = f'<meta http-equiv=refresh content="0;url={site.url("/boats")}">'
         site.routes |= {"/short": answer(leads.encode()), "/boats": part("tug")}
         assert "The tug" in kabar("articles", "clean", site.url("/short"), "--json").json["text"]
+
+    def test_on_another_host_by_its_own_rules(self, kabar: Commands, site: Site) -> None:
+        with Site() as other:
+            other.routes |= {
+                "/robots.txt": answer(b"User-agent: *\nDisallow: /no\n"),
+                **{path: part("tug") for path in ("/boats", "/no")},
+            }
+            site.routes |= {path: redirect(other.url(path)) for path in ("/boats", "/no")}
+            text = kabar("articles", "clean", site.url("/boats"), "--json").json["text"]
+            assert "The tug" in text
+            assert ": robots_denied: " in kabar("articles", "clean", site.url("/no")).error
+            assert (other.asked("/robots.txt"), other.asked("/no")) == (2, 0)
 
     def test_that_is_forbidden(self, kabar: Commands, site: Site) -> None:
         site.routes |= {

@@ -30,7 +30,7 @@ def test_each_setting_with_what_is_in_force(
     assert shown["http.user_agent"].strip() == "Night/1"
     assert shown["fetch.retry_seconds"].strip() == "1.0, 2.0"
     assert shown["poll.backfill_alerts"].strip() == "false"
-    sections = {key.partition(".")[0] for key in settings.keys(settings.Settings) if "." in key}
+    sections = {key.rpartition(".")[0] for key in settings.keys(settings.Settings) if "." in key}
     assert set(shown) == set(settings.keys(settings.Settings)) - sections
 
 

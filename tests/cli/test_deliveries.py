@@ -8,9 +8,9 @@ from sqlalchemy import Engine
 
 from tests.cli.rows import add_endpoint, publish
 from tests.cli.running import Commands
+from tests.store import outbox
 from tests.store.rows import NOON, change, claimed, row, rows
 from worker.reasons import Reason
-from worker.store import webhooks
 from worker.store.models import Attempt, Delivery, Endpoint
 from worker.webhooks import AttemptOutcome
 
@@ -23,11 +23,11 @@ def attempt(engine: Engine, **outcome: Any) -> None:
     change(engine, Delivery, due_at=NOON)
     batch = claimed(engine, "deliver")
     endpoint = row(engine, Endpoint)["id"]
-    ((begun), *_), _ = webhooks.begin(engine, batch, endpoint, 1, NOON)
+    (begun, *_) = outbox.begin(engine, batch, endpoint, 1, NOON)
     came: dict[str, Any] = {"due_at": None, "status": 200, "reason": None, "detail": ""}
     made = AttemptOutcome(begun.id, begun.attempt, **{**came, "excerpt": "", **outcome})
-    webhooks.record(engine, endpoint, [made], NOON + timedelta(seconds=1))
-    webhooks.give_back(engine, batch, endpoint)
+    outbox.record(engine, endpoint, [made], NOON + timedelta(seconds=1))
+    outbox.give_back(engine, batch, endpoint)
 
 
 def test_deliveries_are_listed(kabar: Commands, either_store: Engine) -> None:
@@ -94,12 +94,13 @@ def test_a_delivery_and_its_attempts(kabar: Commands, either_store: Engine) -> N
             detail="503 Service Unavailable", excerpt="try\nlater \x1b[31m")  # fmt: skip
     out = kabar("deliveries", "show", number).out
     at = NOON.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    first, second, _, line = out.splitlines()
+    first, second, *fields, _, line = out.splitlines()
+    assert [field.split()[0] for field in fields] == ["story", "made", "reason"]
     assert first.startswith(f"delivery {number} of story.created (msg_")
     assert first.endswith(") to desk: pending")
     assert second == f"next attempt: {at}"
     assert line.split()[:1] == ["1"]
-    assert line.endswith("failed   503     503 Service Unavailable  try later  [31m")
+    assert "failed   503     server_error  503 Service Unavailable  try later  [31m" in line
 
     attempt(either_store, state="sent")
     document = kabar("deliveries", "show", number, "--json").json
@@ -116,7 +117,7 @@ def test_an_attempt_whose_process_died(kabar: Commands, store: Engine) -> None:
     add_endpoint(store, "desk", HOOK)
     publish(store)
     change(store, Endpoint, due_at=NOON)
-    webhooks.begin(store, claimed(store, "deliver"), 1, 1, NOON)
+    outbox.begin(store, claimed(store, "deliver"), 1, 1, NOON)
     assert "unknown" in kabar("deliveries", "show", "1").out
 
 

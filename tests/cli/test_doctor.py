@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,6 +82,28 @@ def test_all_is_well(kabar: Commands, doctor: Doctor, well: Engine) -> None:
     assert findings["processes"] == "2 roles live"
     assert findings["broker"] == "answers; 0 wake-ups wait"
     assert findings["names"] == "localhost is resolved"
+
+
+def test_what_there_is_to_translate_with(
+    kabar: Commands, doctor: Doctor, sqlite_well: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KABAR_TRANSLATE__TARGETS", "en,ms")
+    monkeypatch.setenv("KABAR_TRANSLATE__ENGINES", "firefox,libretranslate")
+    assert doctor() == {}
+    findings = {one["check"]: one["found"] for one in kabar("doctor", "--json").json}
+    assert findings["translation"] == (
+        "into en, ms by: firefox (no model here yet; fetches others), libretranslate"
+    )
+
+
+def test_an_engine_that_is_not_installed(
+    doctor: Doctor, sqlite_well: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KABAR_TRANSLATE__ENGINES", "firefox")
+    monkeypatch.setitem(sys.modules, "fxtranslate", None)
+    bad = doctor()["translation"]
+    assert bad["found"] == "into en by: firefox (not installed: fxtranslate)"
+    assert bad["hint"].startswith("pip install fxtranslate, or leave the engine out")
 
 
 def test_a_configuration_with_a_typo(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,13 @@ from standardwebhooks.webhooks import Webhook
 from tests.cli.rows import add_endpoint, publish
 from tests.cli.running import Commands
 from tests.http.peers import Handler, answer, header, raw, stall
+from tests.store import outbox
 from tests.store.rows import NOON, add_feed, change, claimed, row, rows
 from tests.tasks.site import Site
+from tests.webhooks.schemas import check_body
 from worker import webhooks
+from worker.cli.output import when
 from worker.settings import WebhookSettings
-from worker.store import webhooks as statements
 from worker.store.models import Attempt, Delivery, Endpoint, Event
 
 HOOK = "https://example.org/hook"
@@ -150,7 +152,7 @@ def test_an_endpoint_is_removed_with_what_it_was_told(
     change(either_store, Endpoint, due_at=NOON)
     batch = claimed(either_store, "deliver")
     number = row(either_store, Endpoint, name="desk")["id"]
-    begun, _ = statements.begin(either_store, batch, number, 1, batch.now)
+    begun = outbox.begin(either_store, batch, number, 1, batch.now)
     assert kabar("endpoints", "remove", "desk").out == "removed desk\n"
     assert row(either_store, Endpoint)["name"] == "night"
     assert row(either_store, Delivery)["endpoint_id"] == row(either_store, Endpoint)["id"]
@@ -158,8 +160,8 @@ def test_an_endpoint_is_removed_with_what_it_was_told(
     assert len(rows(either_store, Event)) == 1
     # Who was sending to it meanwhile ends in peace.
     late = webhooks.AttemptOutcome(begun[0].id, 1, "sent", None, 200, None, "", "")
-    statements.record(either_store, number, [late], batch.now)
-    statements.give_back(either_store, batch, number)
+    outbox.record(either_store, number, [late], batch.now)
+    outbox.give_back(either_store, batch, number)
 
 
 @pytest.mark.parametrize(
@@ -230,21 +232,25 @@ class TestRules:
         assert row(store, Endpoint) == before
 
     def test_a_story_is_explained_rule_by_rule(self, kabar: Commands, either_store: Engine) -> None:
-        rules = ("--language", "id", "--any", "banjir", "--min-sources", "2")
+        rules = ("--language", "id", "--topic", "CUACA", "--any", "banjir", "--min-sources", "2")
         kabar("endpoints", "add", "desk", HOOK, *rules)
-        story = publish(either_store, title="Banjir lagi", publisher="One", content_hash="c" * 64)
+        story = publish(
+            either_store, title="Banjir lagi", publisher="One", content_hash="c" * 64,
+            section="Daerah", tags=["cuaca"],
+        )  # fmt: skip
         asked = ("endpoints", "test", "desk", "--story", str(story))
         out = kabar(*asked).out
-        assert [line.split() for line in out.splitlines()[1:5]] == [
+        assert [line.split() for line in out.splitlines()[1:6]] == [
             ["event_types", "story.created", "story.created", "yes"],
             ["languages", "id", "none", "no"],
+            ["topics", "CUACA", "CUACA", "yes"],
             ["any_of", "banjir", "banjir", "yes"],
             ["min_sources", "2", "1", "no"],
         ]
         assert out.endswith("\nnot for desk: languages, sources\n")
         document = kabar(*asked, "--json").json
         assert (document["wanted"], document["told"], document["delivery"]) == (False, True, None)
-        assert document["rules"][2] == {
+        assert document["rules"][3] == {
             "rule": "any_of", "wanted": ["banjir"], "found": ["banjir"], "passed": True,
         }  # fmt: skip
 
@@ -322,6 +328,146 @@ class TestPausing:
         out = kabar("endpoints", "resume", "desk").out
         assert out == "resumed desk; 1 held delivery goes out\n"
         assert row(either_store, Delivery)["state"] == "pending"
+
+
+class TestResting:
+    @pytest.fixture
+    def number(self, either_store: Engine) -> int:
+        """An endpoint that has failed and rests, and to which something is to be sent."""
+        add_endpoint(either_store, "desk", HOOK)
+        publish(either_store)
+        later = datetime.now(UTC) + timedelta(hours=1)
+        change(either_store, Endpoint, failures=7, failing_at=NOON, resting_until=later, rests=3)
+        found: int = row(either_store, Endpoint)["id"]
+        return found
+
+    def test_it_is_shown(self, kabar: Commands, either_store: Engine, number: int) -> None:
+        until = row(either_store, Endpoint)["resting_until"]
+        shown = kabar("endpoints", "show", "desk").out
+        assert f"failing   7 times in a row, since {when(NOON)}\n" in shown
+        assert f"resting   until {when(until)}, then one at a time until one is acc" in shown
+        assert f"next try  {when(until)}\n" in shown
+        document = kabar("endpoints", "show", "desk", "--json").json
+        assert (document["failures"], document["rests"]) == (7, 3)
+        assert document["next_attempt_at"] == document["resting_until"] == until.isoformat()
+        assert kabar("endpoints", "list").out.splitlines()[1].split()[:3] == [
+            str(number), "desk", "resting",
+        ]  # fmt: skip
+        delivery = str(row(either_store, Delivery)["id"])
+        out = kabar("deliveries", "show", delivery).out
+        assert f"next attempt: {when(until)} (till then the endpoint rests" in out
+
+    def test_it_is_ended_by_hand(self, kabar: Commands, either_store: Engine, number: int) -> None:
+        assert kabar("endpoints", "resume", "desk").out == "resumed desk\n"
+        assert "in a row" not in kabar("endpoints", "show", "desk").out
+        assert "is active already" in kabar("endpoints", "resume", "desk").error
+
+    def test_one_that_is_to_be_tried_again(
+        self, kabar: Commands, either_store: Engine, number: int
+    ) -> None:
+        change(either_store, Endpoint, resting_until=NOON)
+        assert " (over), then one" in kabar("endpoints", "show", "desk").out
+        assert kabar("endpoints", "list", "--json").json[0]["state"] == "active"
+
+    def test_nothing_of_it_without_a_failure(self, kabar: Commands, store: Engine) -> None:
+        add_endpoint(store, "desk", HOOK)
+        shown = kabar("endpoints", "show", "desk").out
+        assert not {"failing", "resting", "next", "at"} & {
+            line.split()[0] for line in shown.splitlines() if line
+        }
+
+    def test_a_delivery_to_a_paused_endpoint(self, kabar: Commands, store: Engine) -> None:
+        add_endpoint(store, "desk", HOOK)
+        publish(store)
+        kabar("endpoints", "pause", "desk")
+        out = kabar("deliveries", "show", str(row(store, Delivery)["id"])).out
+        assert "\ngoes out with `kabar endpoints resume desk`: paused\n" in out
+
+
+class TestLimits:
+    def test_a_limit_is_set_changed_and_lifted(self, kabar: Commands, either_store: Engine) -> None:
+        kabar("endpoints", "add", "desk", HOOK, "--any", "banjir", "--max-per-minute", "30")
+        assert row(either_store, Endpoint)["max_per_minute"] == 30
+        assert "at most   30 a minute\n" in kabar("endpoints", "show", "desk").out
+        out = kabar("endpoints", "route", "desk", "--max-per-minute", "60").out
+        assert out == "desk     told of story.created\nany of   banjir\nat most  60 a minute\n"
+        kabar("endpoints", "route", "desk", "--any", "gempa")
+        endpoint = row(either_store, Endpoint)
+        assert (endpoint["max_per_minute"], endpoint["rules"]) == (60, {"any_of": ["gempa"]})
+        kabar("endpoints", "route", "desk", "--max-per-minute", "0", "--event", "feed.failing")
+        endpoint = row(either_store, Endpoint)
+        assert (endpoint["max_per_minute"], endpoint["rules"]) == (None, None)
+        assert endpoint["event_types"] == ["feed.failing"]
+
+    @pytest.mark.parametrize("number", ["-1", "0.5", "many"])
+    def test_what_is_no_limit(self, kabar: Commands, store: Engine, number: str) -> None:
+        done = kabar("endpoints", "add", "desk", HOOK, "--max-per-minute", number)
+        assert "Invalid value for '--max-per-minute'" in done.error
+
+
+class TestChats:
+    URL = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#news"
+
+    def test_a_chat_is_added_and_its_url_never_shown(
+        self, kabar: Commands, either_store: Engine
+    ) -> None:
+        added = kabar("endpoints", "add", "chat", self.URL, "--language", "id")
+        assert added.out == "added chat (Slack): slack://T...2/A...D/T...Q/%23news/\n"
+        endpoint = row(either_store, Endpoint)
+        assert (endpoint["kind"], endpoint["secret"]) == ("chat", self.URL)
+        assert endpoint["rules"] == {"languages": ["id"]}
+        shown = [
+            kabar("endpoints", verb, *more, *form).out
+            for verb, more in (("list", ()), ("show", ("chat",)))
+            for form in ((), ("--json",))
+        ]
+        assert all("T...Q" in one and "TIiajkd" not in one for one in shown)
+
+    def test_it_is_read_from_standard_input_and_encrypted(
+        self, kabar: Commands, store: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("KABAR_WEBHOOKS__SECRET_KEY", "k" * 43 + "=")
+        monkeypatch.setattr("sys.stdin", StringIO(f"{self.URL}\n"))
+        assert kabar("endpoints", "add", "chat", "-", "--json").json == {
+            "name": "chat", "url": "slack://T...2/A...D/T...Q/%23news/",
+        }  # fmt: skip
+        assert row(store, Endpoint)["secret"].startswith("fernet:")
+        assert "TIiajkd" not in str(row(store, Endpoint))
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["nowhere://sesame"], "nowhere://… is neither http nor what apprise knows of"),
+            (["slack://sesame"], "slack://… is neither http nor what apprise knows of"),
+            (["htps://example.org/sesame"], "htps://… is neither http nor"),
+            ([URL, "--secret", "whsec_x"], "slack:// is a chat or mail target, which has no"),
+        ],
+    )
+    def test_what_is_no_target(
+        self, kabar: Commands, store: Engine, arguments: list[str], message: str
+    ) -> None:
+        error = kabar("endpoints", "add", "chat", *arguments).error
+        assert message in error
+        assert "sesame" not in error
+        assert rows(store, Endpoint) == []
+
+    def test_a_message_to_try_it_with(self, kabar: Commands, store: Engine, site: Site) -> None:
+        url = site.url("").replace("http", "ntfy") + "/news"
+        kabar("endpoints", "add", "chat", url, "--allow-private")
+        site.routes["/"] = answer(b"{}")
+        assert "chat accepted it: status 200 after" in kabar("endpoints", "test", "chat").out
+        assert b"Kabar reaches this endpoint." in site.requests[0]
+        site.routes["/"] = answer(b"who are you", 403)
+        error = kabar("endpoints", "test", "chat").error
+        assert error == "kabar: chat did not accept it: 403 Forbidden; it said: who are you"
+        change(store, Endpoint, allow_private=False)
+        assert "127.0.0.1 must not be" in kabar("endpoints", "test", "chat").error
+
+    def test_there_is_no_secret_to_rotate(self, kabar: Commands, store: Engine) -> None:
+        kabar("endpoints", "add", "chat", self.URL)
+        error = kabar("endpoints", "rotate", "chat").error
+        assert error == "kabar: chat has no signing secret: what is secret is its URL"
+        assert row(store, Endpoint)["secret"] == self.URL
 
 
 class TestRotation:
@@ -516,4 +662,5 @@ def verified(request: bytes, secret: str) -> Any:
     names = ("webhook-id", "webhook-timestamp", "webhook-signature")
     headers = {name: header(request, name) or "" for name in names}
     body = request.partition(b"\r\n\r\n")[2]
+    check_body(body)
     return Webhook(secret).verify(body.decode(), headers)

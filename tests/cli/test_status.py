@@ -171,3 +171,26 @@ def test_a_stage_that_does_not_keep_up_is_named(kabar: Commands, store: Engine) 
     add_article(store, "process", due_at=NOON)
     assert kabar("status", "--json").json["bottleneck"] == "process"
     assert "bottleneck: process does not keep up" in kabar("status").out
+
+
+def test_how_much_is_untranslated_and_why(kabar: Commands, either_store: Engine) -> None:
+    now = datetime.now(UTC)
+    for language, reason in (("th", "no_engine"), ("th", "no_engine"), ("id", "rejected")):
+        add_article(
+            either_store, "done", language=language, translation_reason=reason, first_seen_at=now
+        )
+    add_article(either_store, "done", translation_reason="rejected", first_seen_at=NOON)
+    assert kabar("status", "--json").json["untranslated"] == [
+        {"language": "th", "reason": "no_engine", "number": 2},
+        {"language": "id", "reason": "rejected", "number": 1},
+    ]
+    assert "3 articles are untranslated (2 th no_engine, 1 id rejected)" in kabar("status").out
+
+
+def test_of_many_kinds_of_untranslated_the_most_are_named(kabar: Commands, store: Engine) -> None:
+    for language in ("th", "my", "lo", "km"):
+        add_article(
+            store, "done", language=language, translation_reason="no_engine",
+            first_seen_at=datetime.now(UTC),
+        )  # fmt: skip
+    assert re.search(r"4 articles are untranslated \(.+, .+, .+, …\)", kabar("status").out)

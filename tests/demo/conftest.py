@@ -13,8 +13,8 @@ from tests.waiting import until
 def start(tmp_path: Path) -> Iterator[StartDemo]:
     demos: list[Demo] = []
 
-    def start(*arguments: str) -> Demo:
-        demos.append(Demo(tmp_path, *arguments))
+    def start(*arguments: str, **environment: str) -> Demo:
+        demos.append(Demo(tmp_path, *arguments, **environment))
         return demos[-1]
 
     yield start

@@ -13,12 +13,17 @@ import psutil
 from tests.waiting import until
 
 _MARK = "DEMO_TEST_MARK"
+# Nothing is fetched from anywhere: no stories are translated.
+_OFFLINE = {
+    "KABAR_DEMO_LLM": "0",
+    "KABAR_TRANSLATE__FIREFOX__RECORDS_URL": "http://127.0.0.1:9/",
+}
 
 
 class Demo:
     """A demo whose output goes to files, and whose processes can all be told by a mark."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    def __init__(self, directory: Path, *arguments: str, **environment: str) -> None:
         self._mark = uuid.uuid4().hex
         self._out, self._err = directory / "stdout", directory / "stderr"
         with self._out.open("wb") as out, self._err.open("wb") as err:
@@ -27,7 +32,15 @@ class Demo:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env={**os.environ, _MARK: self._mark, "NO_COLOR": "1", "COLUMNS": "200"},
+                env={
+                    **os.environ,
+                    **_OFFLINE,
+                    **environment,
+                    _MARK: self._mark,
+                    "HOME": str(directory),
+                    "NO_COLOR": "1",
+                    "COLUMNS": "200",
+                },
                 start_new_session=True,
             )
 

@@ -24,6 +24,8 @@ def test_it_ends_well_after_so_many_alerts(start: StartDemo) -> None:
     assert demo.row("alerts, each verified") == "4"
     assert demo.row("duplicates suppressed") == "1"
     assert demo.row("signatures refused") == "0"
+    assert demo.row("of them translated") == "0"
+    assert "stories stay in their own language: KABAR_DEMO_LLM=0" in demo.out
     assert demo.row("publication to alert, 95 %").endswith(" s")
     assert demo.row("processes up to first alert").endswith(" s")
     assert demo.err == ""
@@ -83,6 +85,19 @@ def test_a_port_in_use_is_told_in_one_line(start: StartDemo) -> None:
         assert demo.process.wait(60) == 1
     assert demo.err.startswith("kabar: demo: cannot listen on loopback: ")
     assert demo.err.count("\n") == 1
+
+
+def test_it_can_be_ended_while_a_model_is_being_fetched(start: StartDemo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        demo = start("-m", "worker", "demo", KABAR_TRANSLATE__FIREFOX__RECORDS_URL=url)
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        with connection:
+            demo.process.send_signal(signal.SIGINT)
+            assert demo.process.wait(60) == 0, demo.err
+    assert "fetching Firefox's model" in demo.out
+    assert demo.living() == []
 
 
 def test_a_reader_that_goes_away_ends_it(start: StartDemo) -> None:

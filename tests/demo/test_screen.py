@@ -72,7 +72,17 @@ def test_an_alert_says_all_of_it(
     text = shown(
         capsys,
         arrival(
-            {"translations": {"en": {"title": translation}}},
+            {
+                "translations": {
+                    "en": {
+                        "title": translation,
+                        "summary": "The whistle blew three times.",
+                        "engine": "local-llm",
+                        "model": "gemma",
+                        "quality": ["draft", "numbers"],
+                    }
+                }
+            },
             {"credited_sources": ["ANTARA", "Reuters"]},
         ),
     )
@@ -85,9 +95,11 @@ def test_an_alert_says_all_of_it(
             written()[3].title,
             translation,
             written()[3].paragraphs[1],
+            "The whistle blew three times.",
             "publisher Pesisir Kini",
             "source ANTARA, Reuters",
             "published 2026-01-02 06:30:05 WIB",
+            "translated by local-llm (draft, numbers)",
             "latency 2.1 s",
         )
     ]
@@ -136,6 +148,7 @@ def test_the_closing_table_fits(
     text = capsys.readouterr().out
     assert max(map(cell_len, text.splitlines())) <= width
     assert "publication to alert, 95 %" in text
+    assert re.search(r"of them translated +│ +0 ", text)
 
 
 def test_nothing_moves_on_a_pipe(

@@ -93,6 +93,7 @@ class Kabar:
             "PYTHONPATH": str(ROOT),
             "KABAR_DATA_DIR": str(directory / "data"),
             "KABAR_LOG__FORMAT": "json",
+            "KABAR_TRANSLATE__ENGINES": "none",  # the default one fetches models from outside
             **environ,
         }
 

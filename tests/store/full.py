@@ -6,11 +6,20 @@ from pathlib import Path
 import zstandard
 from sqlalchemy import Engine, insert
 
+from tests.store import outbox
 from tests.store.rows import HOUR, NOON, add_article, add_feed, change, claimed, row
 from worker import webhooks as room
 from worker.reasons import Reason
 from worker.store import feeds, stories, tallies, webhooks
-from worker.store.models import Endpoint, Entry, FormerUrl, Host, Page, Subscription
+from worker.store.models import (
+    CachedTranslation,
+    Endpoint,
+    Entry,
+    FormerUrl,
+    Host,
+    Page,
+    Subscription,
+)
 from worker.store.sessions import read_now, writing
 from worker.webhooks.events import EVENT_TYPES
 
@@ -30,6 +39,8 @@ def fill(engine: Engine, directory: Path) -> None:
     article_id = add_article(
         engine, "process", feed_id=feed_id, title="Harga naik \N{BANKNOTE WITH EURO SIGN}",
         authors=["Siti"], translations={"en": {"title": "Prices rise"}}, published_at=NOON,
+        lead="Lagi.", editor="Budi", credited_sources=["Antara"], dateline="JAKARTA",
+        section="Ekonomi", tags=["beras"], modified_at=NOON,
         history=[{"stage": "poll", "at": NOON.isoformat(), "outcome": "listed"}],
     )  # fmt: skip
     with writing(engine) as connection:
@@ -54,6 +65,12 @@ def fill(engine: Engine, directory: Path) -> None:
                 token="t", secret="s", state="asked", asked_at=NOON,
             )
         )  # fmt: skip
+        connection.execute(
+            insert(CachedTranslation).values(
+                engine="firefox", model="iden", source="id", target="en", text_hash="a" * 64,
+                text="Prices rise", flags=["length"], created_at=NOON,
+            )
+        )  # fmt: skip
         connection.execute(insert(Host).values(host="example.org:81", robots=b"\0\xff"))
         tallies.add(connection, "fetch", NOON, [("degraded", Reason.TIMEOUT)])
 
@@ -69,7 +86,9 @@ def _publish(engine: Engine) -> None:
     change(engine, Endpoint, due_at=NOON)
     for name in ("One", "Two", "Three"):
         add_article(engine, "publish", title=name, content_hash=name)
-    stories.publish(engine, claimed(engine, "publish"))
-    webhooks.begin(
+    published = stories.publish(engine, claimed(engine, "publish"))
+    with writing(engine) as connection:
+        stories.changed(connection, published[0].story_id or 0, "text", NOON, HOUR)
+    outbox.begin(
         engine, claimed(engine, "deliver"), row(engine, Endpoint, name="desk")["id"], 1, NOON
     )

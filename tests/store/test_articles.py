@@ -30,6 +30,13 @@ WEATHER = CleanArticle(
     publisher="The Ledger",
     canonical_url="https://www.example.org/rain",
     image=Image("https://example.org/rain.jpg"),
+    lead="Boats stay in.",
+    editor="C. Reader",
+    credited_sources=("Antara",),
+    dateline="HARBOUR",
+    modified_at=NOON,
+    section="Weather",
+    tags=("rain", "harbour"),
 )
 
 
@@ -202,7 +209,10 @@ class TestSaveProcessed:
         assert (article["authors"], article["publisher"]) == (["B. Writer"], "The Ledger")
         assert (article["summary"], article["summary_method"]) == ("Forty words.", "lead")
         assert (article["language"], article["word_count"]) == ("en", 40)
-        assert article["published_at"] == NOON - HOUR
+        assert (article["published_at"], article["modified_at"]) == (NOON - HOUR, NOON)
+        assert (article["lead"], article["editor"]) == ("Boats stay in.", "C. Reader")
+        assert (article["credited_sources"], article["dateline"]) == (["Antara"], "HARBOUR")
+        assert (article["section"], article["tags"]) == ("Weather", ["rain", "harbour"])
         assert article["content_hash"] == content_hash(TEXT, article["title"])
         assert article["canonical_url"] == "https://www.example.org/rain"
         assert article["canonical_key"] == url_key("https://example.org/rain")
@@ -380,7 +390,7 @@ class TestTranslate:
             Translation("Judul", "opus", "en-id", ("short",)),
             Translation("Ringkasan", "opus", "en-id", ("numbers", "short")),
         )
-        outcome = TranslateOutcome(article_id, NOON, {"id": pair}, None)
+        outcome = TranslateOutcome(article_id, "translated", {"id": pair})
         articles.save_translated(engine, claimed(engine, "translate"), [outcome])
         article = row(engine, Article)
         assert (article["stage"], article["translation_status"]) == ("publish", "translated")
@@ -397,12 +407,19 @@ class TestTranslate:
 
     def test_an_article_that_stays_as_it_is_says_so(self, engine: Engine) -> None:
         article_id = add_article(engine, "translate")
-        outcome = TranslateOutcome(article_id, NOON, {"id": None}, Reason.NO_ENGINE)
+        outcome = TranslateOutcome(
+            article_id, "untranslated", {"id": None}, Reason.NO_ENGINE, "en to id"
+        )
         articles.save_translated(engine, claimed(engine, "translate"), [outcome])
         article = row(engine, Article)
         assert (article["stage"], article["translation_status"]) == ("publish", "untranslated")
-        assert article["translations"] == {"id": None}
-        assert [d["reason"] for d in article["degradations"]] == ["no_engine"]
+        assert (article["translations"], article["translation_reason"]) == (
+            {"id": None},
+            "no_engine",
+        )
+        assert article["degradations"] == [
+            {"stage": "translate", "reason": "no_engine", "detail": "en to id"}
+        ]
         assert steps(article) == [("translate", "untranslated")]
 
     def test_a_late_outcome_changes_nothing(self, engine: Engine) -> None:
@@ -410,7 +427,7 @@ class TestTranslate:
         late = claimed(engine, "translate")
         claimed(engine, "translate", NOON + HOUR)
         before = row(engine, Article)
-        outcome = TranslateOutcome(article_id, NOON, {}, None)
+        outcome = TranslateOutcome(article_id, "translated", {})
         articles.save_translated(engine, late, [outcome])
         assert row(engine, Article) == before
 
@@ -419,7 +436,7 @@ def test_history_grows_through_the_stages(engine: Engine) -> None:
     article_id = add_article(engine, "fetch")
     articles.save_fetched(engine, claimed(engine, "fetch"), [fetched(article_id)])
     articles.save_processed(engine, claimed(engine, "process"), [processed(article_id)])
-    outcome = TranslateOutcome(article_id, NOON, {}, None)
+    outcome = TranslateOutcome(article_id, "translated", {})
     articles.save_translated(engine, claimed(engine, "translate"), [outcome])
     assert steps(row(engine, Article)) == [
         ("fetch", "fetched"),

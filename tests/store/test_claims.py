@@ -23,11 +23,13 @@ from worker.store.claims import (
 )
 from worker.store.models import Article, Delivery, Endpoint, Event, Feed
 from worker.store.sessions import reading, writing
+from worker.webhooks.events import test_ping as ping
 
 PROCESSES = 8
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 SECOND = timedelta(seconds=1)
+PING = ping("desk", NOON).body
 LATER = NOON + LEASE + SECOND
 
 
@@ -438,7 +440,7 @@ def add_endpoint(
             event = {"event_key": f"{name}-{number}", "webhook_id": f"msg_{name}_{number}"}
             event_id = connection.execute(
                 insert(Event)
-                .values(type="story.new", body=b"{}", occurred_at=NOON, **event)
+                .values(type="test.ping", body=PING, occurred_at=NOON, **event)
                 .returning(Event.id)
             ).scalar_one()
             delivery = {"event_id": event_id, "endpoint_id": endpoint_id, "created_at": NOON}

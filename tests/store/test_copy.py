@@ -13,10 +13,11 @@ from sqlalchemy import Engine, text
 
 from tests.conftest import MakeSettings
 from tests.servers import postgres
+from tests.store import outbox
 from tests.store.full import fill
 from tests.store.rows import HOUR, NOON, add_article, add_feed, change, claimed, row, rows
 from worker.settings import Settings, StoreSettings
-from worker.store import StoreError, open_engine, pages, processes, schema, stories, webhooks
+from worker.store import StoreError, open_engine, pages, processes, schema, stories
 from worker.store.copy import copy
 from worker.store.models import (
     Article,
@@ -186,9 +187,7 @@ def test_what_was_being_sent_is_sent_again_the_same(move_up: Move) -> None:
     event = row(move_up.old, Event, id=sent["event_id"])
     move_up.run()
     endpoint = row(move_up.new, Endpoint, name="desk")["id"]
-    begun, _ = webhooks.begin(
-        move_up.new, claimed(move_up.new, "deliver", LATER), endpoint, 9, LATER
-    )
+    begun = outbox.begin(move_up.new, claimed(move_up.new, "deliver", LATER), endpoint, 9, LATER)
     again = next(one for one in begun if one.id == sent["id"])
     assert (again.webhook_id, again.body, again.attempt) == (
         event["webhook_id"],
@@ -232,7 +231,7 @@ def test_a_target_that_holds_rows(move: Move) -> None:
 
 
 def test_the_store_itself_is_no_target(move_up: Move) -> None:
-    with pytest.raises(StoreError, match="holds endpoints already"):
+    with pytest.raises(StoreError, match="holds cached_translations already"):
         copy(move_up.source, move_up.source)
 
 

@@ -3,6 +3,7 @@
 from sqlalchemy import Engine, insert, select
 
 from tests.conftest import MakeSettings
+from tests.store import outbox
 from tests.store.rows import HOUR, LEASE, NOON, add_article, claimed, rows
 from worker.store import open_engine, stories, webhooks, writing
 from worker.store.claims import claim
@@ -52,7 +53,7 @@ def test_whoever_has_waited_longest_is_served_first(engine: Engine) -> None:
         batch = claimed(engine, "deliver", now, limit=2)
         served.append({row["name"] for row in batch.rows})
         for row in batch.rows:
-            webhooks.give_back(engine, batch, row["id"], now)
+            outbox.give_back(engine, batch, row["id"], now)
     assert served[0] == {"a", "b"}
     assert "c" in served[1]
     assert len(rows(engine, Delivery, state="pending")) == 3

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from tests.store import outbox
 from tests.store.rows import HOUR, NOON, add_article, add_feed, change, claimed, row
 from worker.settings import STAGES, Stage
 from worker.store import status, stories, webhooks
@@ -57,7 +58,7 @@ def test_deliveries_wait_to_be_sent(engine: Engine) -> None:
     assert stage(engine, "deliver") == StageStatus("deliver", 3, 0, 0, NOON)
 
     batch = claimed(engine, "deliver")
-    webhooks.begin(engine, batch, row(engine, Endpoint)["id"], 1, NOON)
+    outbox.begin(engine, batch, row(engine, Endpoint)["id"], 1, NOON)
     assert stage(engine, "deliver") == StageStatus("deliver", 2, 1, 0, NOON)
     change(engine, Delivery, state="sent")
     assert stage(engine, "deliver") == StageStatus("deliver", 0, 0, 0, None)

@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, event, insert
 
 from tests.parallel import in_processes
+from tests.store import outbox
 from tests.store.rows import (
     HOUR,
     LEASE,
@@ -56,8 +58,9 @@ class TestOpen:
         add_endpoint(engine, "deaf", event_types=["story.updated"])
         feed_id = add_feed(engine, title="A feed")
         article_id = add_article(
-            engine, "publish", feed_id=feed_id, title="Rain", summary="It rains.", authors=["B"]
-        )
+            engine, "publish", feed_id=feed_id, title="Rain", summary="It rains.", authors=["B"],
+            credited_sources=["Antara"], section="Weather", tags=["weather", "rain"],
+        )  # fmt: skip
         (published,) = publish(engine)
 
         story = row(engine, Story)
@@ -73,6 +76,9 @@ class TestOpen:
         assert body["type"] == "story.created"
         assert body["data"]["story"]["id"] == str(story["id"])
         assert body["data"]["story"]["title"] == "Rain"
+        assert body["data"]["story"]["topics"] == ["Weather", "rain"]
+        assert body["data"]["article"]["credited_sources"] == ["Antara"]
+        check_body(told["body"])
         assert body["data"]["feed"] == {
             "id": str(feed_id),
             "title": "A feed",
@@ -134,7 +140,7 @@ def told(engine: Engine) -> list[tuple[str, Any]]:
     batch = claim(engine, "deliver", 10, LEASE, NOON + HOUR)
     begun = []
     for one in batch.rows if batch else ():
-        sent, _ = webhooks.begin(engine, batch, one["id"], 10, NOON + HOUR)
+        sent = outbox.begin(engine, batch, one["id"], 10, NOON + HOUR)
         for each in sent:
             check_body(each.body)
         begun += [(names[one["id"]], json.loads(each.body)["data"]["reason"]) for each in sent]
@@ -149,12 +155,14 @@ class TestRules:
         add_endpoint(engine, "tag", rules=Rules(feed_tags=("daerah",)))
         add_endpoint(engine, "feed", rules=Rules(feeds=(other,)))
         add_endpoint(engine, "word", rules=Rules(all_of=("banjir", "flood"), languages=("id",)))
+        add_endpoint(engine, "topic", rules=Rules(topics=("CUACA", "olahraga")))
+        add_endpoint(engine, "sport", rules=Rules(topics=("olahraga",)))
         add_endpoint(engine, "english", rules=Rules(languages=("en",)))
         add_endpoint(engine, "calm", rules=Rules(none_of=("flood*",)))
         translations = {"en": {"title": "Flood", "summary": None}, "fr": None}
         article = add_article(
             engine, "publish", feed_id=tagged, title="Banjir", language="id",
-            translations=translations,
+            translations=translations, section="Daerah", tags=["Cuaca"],
         )  # fmt: skip
         with writing(engine) as connection:
             connection.execute(
@@ -170,6 +178,7 @@ class TestRules:
             ("feed", {"rules": [{"rule": "feeds", "matched": [str(other)]}]}),
             ("word", {"rules": [{"rule": "languages", "matched": ["id"]},
                                 {"rule": "all_of", "matched": ["banjir", "flood"]}]}),
+            ("topic", {"rules": [{"rule": "topics", "matched": ["CUACA"]}]}),
         ]  # fmt: skip
         assert len({one["event_id"] for one in rows(engine, Delivery)}) == 1
 
@@ -210,6 +219,17 @@ class TestRules:
         assert len(rows(engine, Awaited)) == 1
         webhooks.remove(engine, row(engine, Endpoint)["id"])
         assert rows(engine, Awaited) == []
+
+    def test_after_a_week_nobody_waits_any_more(self, engine: Engine) -> None:
+        add_endpoint(engine, rules=Rules(min_sources=2))
+        add_article(engine, "publish", publisher="One", content_hash=TEXT_HASH)
+        publish(engine)
+        week = timedelta(days=7)
+        assert webhooks.stop_waiting(engine, week, NOON + week) == 0
+        assert webhooks.stop_waiting(engine, week, NOON + week + HOUR) == 1
+        add_article(engine, "publish", publisher="Two", content_hash=TEXT_HASH)
+        publish(engine)
+        assert rows(engine, Awaited) == rows(engine, Delivery) == []
 
     def test_rules_hold_from_when_they_are_given(self, engine: Engine) -> None:
         add_endpoint(engine)

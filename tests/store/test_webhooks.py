@@ -1,16 +1,19 @@
 import asyncio
 import json
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from tests.store import outbox
 from tests.store.rows import (
     HOUR,
     LEASE,
     NOON,
     add_article,
+    at_once,
     change,
     claimed,
     row,
@@ -22,13 +25,14 @@ from worker.http import Client
 from worker.reasons import Reason
 from worker.settings import HttpSettings, WebhookSettings
 from worker.store import stories, webhooks
-from worker.store.claims import Claim, claim
+from worker.store.claims import Claim, claim, due_stages
 from worker.store.models import Attempt, Delivery, Endpoint, Event, Tally
-from worker.store.webhooks import Wanted
+from worker.store.webhooks import Round, Wanted
 from worker.webhooks import AttemptOutcome
 from worker.webhooks.events import EVENT_TYPES
 
 SECRET = room.generate_secret()
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -49,8 +53,8 @@ def tell(engine: Engine, stories_count: int = 1) -> None:
 
 def begin(
     engine: Engine, batch: Claim, endpoint_id: int, limit: int = 10, now: datetime = NOON
-) -> list[room.Delivery]:
-    return webhooks.begin(engine, batch, endpoint_id, limit, now)[0]
+) -> Sequence[room.Delivery]:
+    return outbox.begin(engine, batch, endpoint_id, limit, now)
 
 
 def outcome(delivery: room.Delivery, state: Any, **values: Any) -> AttemptOutcome:
@@ -87,7 +91,7 @@ class TestAdd:
         batch = claimed(engine, "deliver")
         first, second = begin(engine, batch, endpoint_id, 2)
         done = [outcome(first, "sent"), failed(second, "dead", due_at=None)]
-        webhooks.record(engine, endpoint_id, done, NOON)
+        outbox.record(engine, endpoint_id, done, NOON)
         webhooks.add(engine, "idle", "https://idle.example/", SECRET, event_types=())
         desk, idle = webhooks.listing(engine)
         assert desk["deliveries"] == {"sent": 1, "dead": 1, "pending": 1}
@@ -117,7 +121,7 @@ class TestBegin:
         tell(engine)
         batch = claimed(engine, "deliver")
         (first,) = begin(engine, batch, endpoint_id)
-        assert begin(engine, batch, endpoint_id) == []
+        assert not begin(engine, batch, endpoint_id)
         delivery = row(engine, Delivery)
         assert (delivery["state"], delivery["attempts"]) == ("pending", 1)
         assert delivery["due_at"] == NOON + LEASE
@@ -152,24 +156,25 @@ class TestBegin:
         tell(engine)
         late = claimed(engine, "deliver")
         holder = claimed(engine, "deliver", NOON + HOUR)
-        assert begin(engine, late, endpoint_id, now=NOON + HOUR) == []
+        assert not begin(engine, late, endpoint_id, now=NOON + HOUR)
         assert rows(engine, Attempt) == []
         assert len(begin(engine, holder, endpoint_id, now=NOON + HOUR)) == 1
 
     def test_the_clock_is_the_stores(self, engine: Engine, endpoint_id: int) -> None:
         tell(engine)
-        begun, now = webhooks.begin(engine, claimed(engine, "deliver"), endpoint_id, 10)
-        assert len(begun) == 1
-        assert now.utcoffset() is not None
-        assert row(engine, Attempt)["started_at"] == now
+        batch = claimed(engine, "deliver")
+        begun = webhooks.next_rounds(engine, batch, {endpoint_id: Round((), 10)})
+        assert len(begun.deliveries[endpoint_id]) == 1
+        assert begun.now.utcoffset() is not None
+        assert row(engine, Attempt)["started_at"] == begun.now
 
     def test_a_paused_endpoint_begins_nothing_more(self, engine: Engine, endpoint_id: int) -> None:
         tell(engine, 2)
         batch = claimed(engine, "deliver")
         (begun,) = begin(engine, batch, endpoint_id, 1)
         assert webhooks.pause(engine, endpoint_id)
-        assert begin(engine, batch, endpoint_id) == []
-        webhooks.record(engine, endpoint_id, [outcome(begun, "sent")], NOON)
+        assert not begin(engine, batch, endpoint_id)
+        outbox.record(engine, endpoint_id, [outcome(begun, "sent")], NOON)
         assert [one["state"] for one in rows(engine, Delivery)] == ["sent", "pending"]
 
 
@@ -189,7 +194,7 @@ class TestRecord:
             failed(pending),
             failed(dead, "dead", due_at=None),
         ]
-        webhooks.record(engine, endpoint_id, outcomes, NOON + LEASE / 2)
+        outbox.record(engine, endpoint_id, outcomes, NOON + LEASE / 2)
 
         found = [
             (d["state"], d["reason"], d["due_at"], d["ended_at"]) for d in rows(engine, Delivery)
@@ -218,13 +223,13 @@ class TestRecord:
         new, *_ = begin(engine, later, endpoint_id, now=NOON + HOUR)
         assert (new.id, new.attempt) == (old.id, 2)
 
-        webhooks.record(engine, endpoint_id, [failed(old, "dead", due_at=None)], NOON + HOUR)
+        outbox.record(engine, endpoint_id, [failed(old, "dead", due_at=None)], NOON + HOUR)
         assert row(engine, Delivery, id=old.id)["state"] == "pending"
         first, second = rows(engine, Attempt, delivery_id=old.id)
         assert (first["outcome"], second["outcome"]) == ("failed", "unknown")
 
-        webhooks.record(engine, endpoint_id, [outcome(new, "sent")], NOON + HOUR)
-        webhooks.record(engine, endpoint_id, [failed(new)], NOON + HOUR)
+        outbox.record(engine, endpoint_id, [outcome(new, "sent")], NOON + HOUR)
+        outbox.record(engine, endpoint_id, [failed(new)], NOON + HOUR)
         assert row(engine, Delivery, id=old.id)["state"] == "sent"
 
     def test_an_endpoint_that_is_gone_is_disabled_and_its_deliveries_held(
@@ -234,8 +239,8 @@ class TestRecord:
         gone = failed(
             second, "held", due_at=None, status=410, reason=Reason.GONE, endpoint_gone=True
         )
-        webhooks.record(engine, endpoint_id, [outcome(first, "sent"), gone], NOON)
-        webhooks.give_back(engine, batch, endpoint_id)
+        outbox.record(engine, endpoint_id, [outcome(first, "sent"), gone], NOON)
+        outbox.give_back(engine, batch, endpoint_id)
 
         endpoint = row(engine, Endpoint)
         assert (endpoint["state"], endpoint["reason"]) == ("disabled", "gone")
@@ -254,7 +259,7 @@ class TestRecord:
         )
         tell(engine)
         gone = failed(begin(engine, batch, endpoint_id)[0], "held", endpoint_gone=True)
-        webhooks.record(engine, endpoint_id, [gone], NOON)
+        outbox.record(engine, endpoint_id, [gone], NOON)
         night = row(engine, Endpoint, name="night")
         assert night["state"] == "active"
         assert row(engine, Delivery, endpoint_id=night["id"])["state"] == "pending"
@@ -263,14 +268,14 @@ class TestRecord:
         self, engine: Engine, endpoint_id: int, batch: Claim
     ) -> None:
         change(engine, Endpoint, url="https://user:word@desk.example:8443/token")
-        subscribed = {"event_types": ["endpoint.disabled"]}
+        subscribed: dict[str, Any] = {"event_types": ["endpoint.disabled"]}
         webhooks.add(engine, "ops", "https://ops.example/", SECRET, **subscribed)
         first, second, _ = begin(engine, batch, endpoint_id)
         for one, at in ((first, NOON), (second, NOON + LEASE)):
             gone = failed(
                 one, "held", due_at=None, reason=Reason.GONE, detail="410 Gone", endpoint_gone=True
             )
-            webhooks.record(engine, endpoint_id, [gone], at)
+            outbox.record(engine, endpoint_id, [gone], at)
         event = row(engine, Event, type="endpoint.disabled")
         assert json.loads(event["body"])["data"] == {
             "endpoint": {
@@ -290,14 +295,14 @@ class TestRecord:
         self, engine: Engine, endpoint_id: int, batch: Claim
     ) -> None:
         gone = failed(begin(engine, batch, endpoint_id)[0], "held", endpoint_gone=True)
-        webhooks.record(engine, endpoint_id, [gone], NOON)
+        outbox.record(engine, endpoint_id, [gone], NOON)
         assert rows(engine, Event, type="endpoint.disabled") == []
 
     def test_an_answer_that_a_database_has_no_place_for(
         self, engine: Engine, endpoint_id: int, batch: Claim
     ) -> None:
         begun, *_ = begin(engine, batch, endpoint_id)
-        webhooks.record(engine, endpoint_id, [outcome(begun, "sent", excerpt="o\0k")], NOON)
+        outbox.record(engine, endpoint_id, [outcome(begun, "sent", excerpt="o\0k")], NOON)
         assert row(engine, Delivery, id=begun.id)["state"] == "sent"
         assert row(engine, Attempt, delivery_id=begun.id)["excerpt"] == "o\ufffdk"
 
@@ -306,9 +311,235 @@ class TestRecord:
     ) -> None:
         begun, *_ = begin(engine, batch, endpoint_id)
         done = outcome(begun, "sent", duration_seconds=0.25)
-        webhooks.record(engine, endpoint_id, [done], NOON + HOUR)
+        outbox.record(engine, endpoint_id, [done], NOON + HOUR)
         attempt = row(engine, Attempt, delivery_id=begun.id)
         assert (attempt["duration_seconds"], attempt["ended_at"]) == (0.25, NOON + HOUR)
+
+
+def leased_anew(engine: Engine, now: datetime) -> Claim:
+    """A lease of the endpoint for somebody else; all that waits for it is due."""
+    change(engine, Endpoint, lease_token=None, lease_until=None, due_at=now)
+    change(engine, Delivery, due_at=NOON)
+    return claimed(engine, "deliver", now)
+
+
+def fail(
+    engine: Engine, batch: Claim, endpoint_id: int, number: int, now: datetime, **values: Any
+) -> None:
+    """Let so many attempts fail at once."""
+    begun = begin(engine, batch, endpoint_id, number, now)
+    assert len(begun) == number
+    outbox.record(engine, endpoint_id, [failed(one, **values) for one in begun], now)
+
+
+class TestResting:
+    def test_after_five_failures_nothing_begins_and_nothing_is_counted(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine, 9)
+        batch = claimed(engine, "deliver")
+        fail(engine, batch, endpoint_id, 5, NOON)
+        before = rows(engine, Delivery)
+        assert not begin(engine, batch, endpoint_id)
+        assert not outbox.give_back(engine, batch, endpoint_id, NOON)
+        endpoint = row(engine, Endpoint)
+        rests_until = endpoint["resting_until"]
+        assert endpoint["due_at"] == rests_until > NOON + 30 * SECOND
+        assert (endpoint["failures"], endpoint["failing_at"], endpoint["rests"]) == (5, NOON, 1)
+        assert claim(engine, "deliver", 10, LEASE, rests_until - SECOND) is None
+        assert due_stages(engine, rests_until - SECOND) == []
+        assert rows(engine, Delivery) == before, "neither attempts nor times have moved"
+
+        assert due_stages(engine, rests_until) == ["deliver"]
+        again = claimed(engine, "deliver", rests_until)
+        assert len(begin(engine, again, endpoint_id, now=rests_until)) == 1, "to see if it answers"
+
+    def test_a_new_lease_does_not_wake_it(self, engine: Engine, endpoint_id: int) -> None:
+        """What is due is no word on whether it rests: its row may have been left as it was."""
+        tell(engine, 6)
+        fail(engine, claimed(engine, "deliver"), endpoint_id, 5, NOON)
+        again = leased_anew(engine, NOON + 10 * SECOND)
+        assert not begin(engine, again, endpoint_id, now=NOON + 10 * SECOND)
+
+    def test_whoever_comes_there_is_one_to_see_if_it_answers(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine, 9)
+        fail(engine, claimed(engine, "deliver"), endpoint_id, 5, NOON)
+        at = NOON + HOUR
+        change(engine, Endpoint, lease_token=None, lease_until=None)
+
+        def come() -> int:
+            batch = claim(engine, "deliver", 10, LEASE, at)
+            return len(begin(engine, batch, endpoint_id, now=at)) if batch else 0
+
+        assert sorted(at_once(*[come] * 4)) == [0, 0, 0, 1]
+
+    def test_one_success_closes_it(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine, 9)
+        batch = claimed(engine, "deliver")
+        fail(engine, batch, endpoint_id, 5, NOON)
+        at = NOON + LEASE / 1.5
+        (probe,) = begin(engine, batch, endpoint_id, now=at)
+        outbox.record(engine, endpoint_id, [outcome(probe, "sent")], at)
+        endpoint = row(engine, Endpoint)
+        assert (endpoint["failures"], endpoint["failing_at"]) == (0, None)
+        assert (endpoint["resting_until"], endpoint["rests"]) == (None, 0)
+        assert len(begin(engine, batch, endpoint_id, now=at)) == 3
+        assert outbox.give_back(engine, batch, endpoint_id, at) is False
+
+    def test_what_it_asks_for_holds_for_all_of_its_deliveries(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        webhooks.add(engine, "night", "https://night.example/", SECRET, event_types=EVENT_TYPES)
+        change(engine, Endpoint, due_at=NOON)
+        tell(engine, 3)
+        batch = claimed(engine, "deliver")
+        fail(engine, batch, endpoint_id, 1, NOON, status=429, rest=2 * HOUR)
+        assert not begin(engine, batch, endpoint_id, now=NOON + 2 * HOUR - SECOND)
+        night = row(engine, Endpoint, name="night")
+        assert night["resting_until"] is None
+        assert len(begin(engine, batch, night["id"])) == 3
+
+    def test_it_is_served_at_once_when_resumed(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine, 6)
+        batch = claimed(engine, "deliver")
+        fail(engine, batch, endpoint_id, 5, NOON)
+        outbox.give_back(engine, batch, endpoint_id, NOON)
+        assert webhooks.resume(engine, endpoint_id, NOON + SECOND) == 0
+        batch = claimed(engine, "deliver", NOON + SECOND)
+        assert len(begin(engine, batch, endpoint_id, now=NOON + SECOND)) == 1
+        assert row(engine, Endpoint)["failures"] == 0
+
+    def test_when_it_is_sent_something_next(self, engine: Engine, endpoint_id: int) -> None:
+        def next_at(delivery_id: int | None = None) -> datetime | None:
+            return webhooks.next_attempt_at(engine, row(engine, Endpoint), delivery_id)
+
+        assert next_at() is None
+        tell(engine, 6)
+        assert next_at() == NOON
+        fail(engine, claimed(engine, "deliver"), endpoint_id, 5, NOON)
+        assert next_at() == row(engine, Endpoint)["resting_until"]
+        first = rows(engine, Delivery)[0]["id"]
+        assert next_at(first) == NOON + HOUR
+        change(engine, Endpoint, state="paused")
+        assert next_at() is None
+
+
+class TestRate:
+    @pytest.fixture(autouse=True)
+    def _rate(self, engine: Engine, endpoint_id: int) -> None:
+        webhooks.limit(engine, endpoint_id, 6)
+
+    def test_what_is_above_it_waits_and_counts_no_attempt(
+        self, engine: Engine, endpoint_id: int
+    ) -> None:
+        tell(engine, 3)
+        batch = claimed(engine, "deliver")
+        assert len(begin(engine, batch, endpoint_id)) == 1
+        assert not begin(engine, batch, endpoint_id)
+        assert [one["attempts"] for one in rows(engine, Delivery)] == [1, 0, 0]
+        assert not outbox.give_back(engine, batch, endpoint_id, NOON)
+        assert claim(engine, "deliver", 10, LEASE, NOON + 9 * SECOND) is None
+        later = claimed(engine, "deliver", NOON + 10 * SECOND)
+        assert len(begin(engine, later, endpoint_id, now=NOON + 10 * SECOND)) == 1
+
+    def test_it_holds_for_whoever_has_the_lease(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine, 100)
+        times = []
+        for second in range(0, 180, 3):
+            now = NOON + second * SECOND
+            batch = leased_anew(engine, now)
+            times += [now] * len(begin(engine, batch, endpoint_id, 4, now))
+        assert 15 <= len(times) <= 18
+        for first in times:
+            assert sum(first <= time < first + 60 * SECOND for time in times) <= 6
+
+    def test_what_was_not_due_costs_nothing(self, engine: Engine, endpoint_id: int) -> None:
+        webhooks.limit(engine, endpoint_id, 100)
+        tell(engine, 4)
+        batch = claimed(engine, "deliver")
+        assert len(begin(engine, batch, endpoint_id, 10)) == 4
+        tell(engine, 9)
+        assert len(begin(engine, batch, endpoint_id, 10)) == 6, "a tenth at once, in all"
+
+    def test_it_holds_side_by_side(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine, 9)
+        batch = claimed(engine, "deliver")
+        begun = at_once(*[lambda: len(begin(engine, batch, endpoint_id))] * 4)
+        assert sorted(begun) == [0, 0, 0, 1]
+
+    def test_nothing_due_costs_nothing(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine)
+        batch = claimed(engine, "deliver")
+        assert not begin(engine, batch, endpoint_id, now=NOON - SECOND)
+        assert row(engine, Endpoint)["rate_next_at"] is None
+
+    def test_without_one_all_goes(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine, 9)
+        batch = claimed(engine, "deliver")
+        begin(engine, batch, endpoint_id)
+        webhooks.limit(engine, endpoint_id, None)
+        assert len(begin(engine, batch, endpoint_id)) == 8
+
+
+class TestGivingUp:
+    def test_after_120_hours_without_a_success(self, engine: Engine, endpoint_id: int) -> None:
+        webhooks.add(
+            engine, "ops", "https://ops.example/", SECRET, event_types=["endpoint.disabled"]
+        )
+        tell(engine, 2)
+        lost_at = NOON + 120 * HOUR
+        change(engine, Endpoint, failures=9, failing_at=NOON, due_at=NOON)
+        batch = claimed(engine, "deliver", lost_at)
+        fail(engine, batch, endpoint_id, 1, lost_at, detail="500 Oops")
+        outbox.give_back(engine, batch, endpoint_id, lost_at)
+
+        desk = row(engine, Endpoint, name="desk")
+        assert (desk["state"], desk["reason"]) == ("disabled", "kept_failing")
+        held = {
+            (one["state"], one["reason"]) for one in rows(engine, Delivery, endpoint_id=desk["id"])
+        }
+        assert held == {("held", "endpoint_disabled")}
+        event = row(engine, Event, type="endpoint.disabled")
+        check_body(event["body"])
+        data = json.loads(event["body"])["data"]
+        assert (data["reason"], data["detail"], data["held"]) == ("kept_failing", "500 Oops", 2)
+        tell(engine)
+        assert {one["state"] for one in rows(engine, Delivery, endpoint_id=desk["id"])} == {"held"}
+
+        assert webhooks.resume(engine, endpoint_id, lost_at + HOUR) == 3
+        batch = claimed(engine, "deliver", lost_at + HOUR)
+        fail(engine, batch, endpoint_id, 1, lost_at + HOUR)
+        assert row(engine, Endpoint, name="desk")["state"] == "active", "its clock began anew"
+
+    def test_a_success_begins_the_clock_anew(self, engine: Engine, endpoint_id: int) -> None:
+        tell(engine, 12)
+        change(engine, Endpoint, failures=40, failing_at=NOON)
+        at = NOON + 119 * HOUR
+        batch = claimed(engine, "deliver", at)
+        (one,) = begin(engine, batch, endpoint_id, 1, at)
+        outbox.record(engine, endpoint_id, [outcome(one, "sent")], at)
+        at = NOON + 121 * HOUR
+        fail(engine, leased_anew(engine, at), endpoint_id, 10, at)
+        endpoint = row(engine, Endpoint)
+        assert (endpoint["state"], endpoint["failing_at"]) == ("active", at)
+
+    def test_of_a_chat_no_host_is_told(self, engine: Engine, endpoint_id: int) -> None:
+        webhooks.add(
+            engine, "chat", "slack://T...2/A...D/", "slack://sesame", kind="chat",
+            event_types=EVENT_TYPES,
+        )  # fmt: skip
+        change(engine, Endpoint, due_at=NOON)
+        tell(engine)
+        number = row(engine, Endpoint, name="chat")["id"]
+        gone = failed(begin(engine, claimed(engine, "deliver"), number)[0], endpoint_gone=True)
+        outbox.record(engine, number, [gone], NOON)
+        body = row(engine, Event, type="endpoint.disabled")["body"]
+        check_body(body)
+        told = json.loads(body)
+        assert told["data"]["endpoint"]["host"] is None
+        assert "sesame" not in str(webhooks.listing(engine))
 
 
 class TestPausing:
@@ -333,8 +564,8 @@ class TestPausing:
         batch = claimed(engine, "deliver")
         first, _ = begin(engine, batch, endpoint_id)
         gone = failed(first, "held", due_at=None, reason=Reason.GONE, endpoint_gone=True)
-        webhooks.record(engine, endpoint_id, [gone], NOON)
-        webhooks.give_back(engine, batch, endpoint_id, NOON)
+        outbox.record(engine, endpoint_id, [gone], NOON)
+        outbox.give_back(engine, batch, endpoint_id, NOON)
         tell(engine)
         before = {one["id"]: one["webhook_id"] for one in rows(engine, Event)}
 
@@ -367,8 +598,8 @@ def ended(engine: Engine, *ends: tuple[str, Reason | None]) -> list[int]:
     begun = begin(engine, batch, endpoint)
     done = [outcome(one, state, reason=reason) for one, (state, reason) in
             zip(begun, ends, strict=True)]  # fmt: skip
-    webhooks.record(engine, endpoint, done, NOON)
-    webhooks.give_back(engine, batch, endpoint, NOON)
+    outbox.record(engine, endpoint, done, NOON)
+    outbox.give_back(engine, batch, endpoint, NOON)
     return [one.id for one in begun]
 
 
@@ -402,7 +633,7 @@ class TestReplay:
         assert webhooks.count(engine, wanted, to="replay") == 0
         assert webhooks.replay(engine, wanted, NOON).due == []
         assert row(engine, Delivery)["due_at"] == NOON + LEASE
-        webhooks.record(engine, endpoint_id, [failed(begun)], NOON)
+        outbox.record(engine, endpoint_id, [failed(begun)], NOON)
         assert webhooks.replay(engine, wanted, NOON).due == [begun.id]
         assert row(engine, Delivery)["due_at"] == NOON
 
@@ -462,7 +693,7 @@ class TestCancel:
         tell(engine)
         (begun,) = begin(engine, claimed(engine, "deliver"), endpoint_id)
         assert webhooks.cancel(engine, Wanted(ids=[begun.id]), NOON) == [begun.id]
-        webhooks.record(engine, endpoint_id, [failed(begun)], NOON)
+        outbox.record(engine, endpoint_id, [failed(begun)], NOON)
         assert row(engine, Delivery)["state"] == "cancelled"
         assert row(engine, Attempt)["outcome"] == "failed"
         assert webhooks.replay(engine, Wanted(ids=[begun.id]), NOON).due == [begun.id]
@@ -514,8 +745,8 @@ class TestGivingBack:
         tell(engine)
         batch = claimed(engine, "deliver")
         (begun,) = begin(engine, batch, endpoint_id)
-        webhooks.record(engine, endpoint_id, [failed(begun)], NOON)
-        assert not webhooks.give_back(engine, batch, endpoint_id, NOON)
+        outbox.record(engine, endpoint_id, [failed(begun)], NOON)
+        assert not outbox.give_back(engine, batch, endpoint_id, NOON)
         assert claim(engine, "deliver", 10, LEASE, NOON + HOUR / 2) is None
         assert claim(engine, "deliver", 10, LEASE, NOON + HOUR) is not None
 
@@ -523,10 +754,10 @@ class TestGivingBack:
         tell(engine)
         batch = claimed(engine, "deliver")
         (begun,) = begin(engine, batch, endpoint_id)
-        webhooks.record(engine, endpoint_id, [outcome(begun, "sent")], NOON)
+        outbox.record(engine, endpoint_id, [outcome(begun, "sent")], NOON)
         tell(engine)
         assert claim(engine, "deliver", 10, LEASE, NOON) is None
-        assert webhooks.give_back(engine, batch, endpoint_id, NOON)
+        assert outbox.give_back(engine, batch, endpoint_id, NOON)
         assert claim(engine, "deliver", 10, LEASE, NOON) is not None
 
     def test_an_endpoint_set_aside_waits_and_starts_anew(
@@ -544,7 +775,7 @@ class TestGivingBack:
         tell(engine)
         late = claimed(engine, "deliver")
         holder = claimed(engine, "deliver", NOON + HOUR)
-        webhooks.give_back(engine, late, endpoint_id)
+        outbox.give_back(engine, late, endpoint_id)
         webhooks.set_aside(engine, late, endpoint_id, NOON + 9 * HOUR)
         endpoint = row(engine, Endpoint)
         assert (endpoint["lease_token"], endpoint["due_at"]) == (holder.token, NOON)
@@ -563,6 +794,6 @@ def test_a_delivery_that_nobody_may_send_over_http_ends(engine: Engine, endpoint
             response = await room.send(client, endpoint, begun, NOON, WebhookSettings())
             return room.decide(begun, response, NOON, WebhookSettings())
 
-    webhooks.record(engine, endpoint_id, [asyncio.run(send())], NOON)
+    outbox.record(engine, endpoint_id, [asyncio.run(send())], NOON)
     delivery = row(engine, Delivery)
     assert (delivery["state"], delivery["reason"]) == ("dead", "invalid_url")

@@ -59,6 +59,7 @@ class Bench:
         """Let every delay pass."""
         for model in (Feed, Article, Endpoint, Delivery):
             change(self.engine, model, due_at=self.now() - timedelta(seconds=1))
+        change(self.engine, Endpoint, resting_until=None, rate_next_at=None)
 
     def now(self) -> datetime:
         """The store's time."""

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from html import escape
-from threading import Event, Thread
+from threading import Event
 from types import TracebackType
 
 from tests.http.peers import Handler, Peer, answer, path, peer
+from tests.servers.loop import on_a_loop
 
 _NOT_THERE = answer(b"nothing here", 404)
 
@@ -16,15 +18,11 @@ class Site:
 
     def __init__(self) -> None:
         self.routes: dict[str, Handler] = {}
-        self._started = Event()
-        self._thread = Thread(target=lambda: asyncio.run(self._serve()))
+        self._open = ExitStack()
         self._peer: Peer
-        self._loop: asyncio.AbstractEventLoop
-        self._end: asyncio.Event
 
     def __enter__(self) -> "Site":
-        self._thread.start()
-        assert self._started.wait(30)
+        self._peer = self._open.enter_context(on_a_loop(peer(self._answer)))
         return self
 
     def __exit__(
@@ -33,8 +31,7 @@ class Site:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
+        self._open.close()
 
     @property
     def requests(self) -> Sequence[bytes]:
@@ -47,12 +44,6 @@ class Site:
     def asked(self, wanted: str) -> int:
         """How often a path was asked for."""
         return sum(path(request) == wanted for request in self.requests)
-
-    async def _serve(self) -> None:
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        async with peer(self._answer) as self._peer:
-            self._started.set()
-            await self._end.wait()
 
     async def _answer(self, request: bytes, writer: asyncio.StreamWriter) -> None:
         await self.routes.get(path(request), _NOT_THERE)(request, writer)

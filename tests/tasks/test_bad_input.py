@@ -1,9 +1,13 @@
 """What the world does to the tasks: hosts that hang, pages without end, receivers that refuse."""
 
+import pkgutil
 from datetime import timedelta
 from threading import Event
+from typing import Any
 
 import pytest
+from lxml import html
+from lxml.etree import XMLSyntaxError
 
 from tests import waiting
 from tests.http.peers import answer, stall
@@ -15,7 +19,7 @@ from worker import tasks
 from worker.settings import LeaseSettings
 from worker.store import feeds
 from worker.store.claims import claim
-from worker.store.models import Attempt, Delivery, Endpoint, Feed
+from worker.store.models import Attempt, Delivery, Endpoint, Feed, Tally
 from worker.store.models import Entry as EntryRow
 from worker.store.models import Page as PageRow
 
@@ -120,6 +124,51 @@ def test_a_page_that_gives_no_article_is_published_from_what_the_feed_said(
     assert bench.delivery()["state"] == "sent"
     (request,) = [each for each in site.requests if each.startswith(b"POST /hook ")]
     assert f'"reason":"{reason}"'.encode() in request
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "detail"),
+    [
+        ("worker.articles.source.document_fromstring", XMLSyntaxError("no tree", 1, 1, 1), "tree"),
+        ("trafilatura.bare_extraction", RecursionError("too deep"), "RecursionError: too deep"),
+        ("worker.articles.metadata.read", MemoryError(), "MemoryError"),
+    ],
+    ids=["lxml", "trafilatura", "memory"],
+)
+def test_a_crash_of_the_extractor_is_counted_and_harms_no_other(
+    bench: Bench,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    error: Exception,
+    detail: str,
+) -> None:
+    site.routes = {
+        "/feed": feed(site.url("/a"), site.url("/b")),
+        "/a": answer(b"<html><p>short</p></html>", headers={"Content-Type": "text/html"}),
+        "/b": article("buoy"),
+    }
+    bench.follow(site.url("/feed"))
+    tasks.poll()
+    tasks.fetch()
+    real = pkgutil.resolve_name(what)
+
+    def fail(page: Any, *others: Any, **named: Any) -> Any:
+        shown = page if isinstance(page, bytes) else html.tostring(page)
+        if b"short" in shown:
+            raise error
+        return real(page, *others, **named)
+
+    monkeypatch.setattr(what, fail)
+    walk(*WALK[2:])
+    assert {found["stage"] for found in bench.articles()} == {"done"}
+    (degradation,) = bench.article(url=site.url("/a"))["degradations"]
+    assert degradation["reason"] == "extraction_failed"
+    assert detail in degradation["detail"]
+    assert bench.article(url=site.url("/a"))["text"] == "What the feed says of it."
+    assert bench.article(url=site.url("/b"))["degradations"] == []
+    counted = rows(bench.engine, Tally, stage="process", reason="extraction_failed")
+    assert sum(one["number"] for one in counted) == 1
 
 
 def test_entries_without_a_link_are_told_one_by_one(bench: Bench, site: Site) -> None:

@@ -237,6 +237,13 @@ class TestElsewhere:
             assert urls == [other.url("/boats"), other.url("/boats?page=2")]
 
 
+LISTING = "".join(
+    f"<div><h3><a href='/a/{n}'>What became of the boat of number {n}</a></h3>"
+    f"<p>All that is known of the boat of number {n} and its crew.</p></div>"
+    for n in range(20)
+)
+
+
 class TestBlocked:
     @pytest.mark.parametrize(
         ("status", "html", "reason"),
@@ -251,6 +258,8 @@ class TestBlocked:
             (200, '<title>Sign in</title><input type="password">', "login_required"),
             (200, '{"error": "no article", "html": "<p>x</p>"}', "not_html"),
             (200, "%PDF-1.7 <p>x</p>", "not_html"),
+            (200, LISTING, "not_an_article"),
+            (200, "<div>" * 200_000 + "Words. " * 99 + "</div>" * 200_000, "no_text"),
         ],
     )  # fmt: skip
     def test_is_told_from_what_the_feed_said(

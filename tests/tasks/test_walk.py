@@ -13,6 +13,7 @@ from tests.http.peers import answer, header
 from tests.store.rows import change, row, rows
 from tests.tasks.conftest import Bench, MakeBench
 from tests.tasks.site import Site, article, feed
+from tests.webhooks.schemas import check_body
 from worker import logs, tasks
 from worker.settings import LogSettings
 from worker.store.models import Article, Endpoint, Feed, Story
@@ -243,4 +244,5 @@ def told(bench: Bench, site: Site) -> Any:
     names = ("webhook-id", "webhook-timestamp", "webhook-signature")
     headers = {name: header(request, name) or "" for name in names}
     body = request.partition(b"\r\n\r\n")[2]
+    check_body(body)
     return Webhook(bench.secret).verify(body, headers)

@@ -1,14 +1,14 @@
 """The web service on loopback, in this process: on an event loop in a thread of its own."""
 
-import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from queue import SimpleQueue
-from threading import Event, Thread
 from types import TracebackType
 
 from aiohttp import web as aiohttp_web
 
+from tests.servers.loop import on_a_loop
 from worker import web
 from worker.settings import Settings
 
@@ -29,14 +29,10 @@ class Service:
         self._settings = settings
         self._listener = listener
         self._pass_on = wake
-        self._started = Event()
-        self._thread = Thread(target=lambda: asyncio.run(self._serve()))
-        self._loop: asyncio.AbstractEventLoop
-        self._end: asyncio.Event
+        self._open = ExitStack()
 
     def __enter__(self) -> "Service":
-        self._thread.start()
-        assert self._started.wait(30)
+        self._open.enter_context(on_a_loop(self._served()))
         return self
 
     def __exit__(
@@ -45,8 +41,7 @@ class Service:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
+        self._open.close()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -58,14 +53,13 @@ class Service:
         host, port = self.address
         return f"http://{host}:{port}"
 
-    async def _serve(self) -> None:
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+    @asynccontextmanager
+    async def _served(self) -> AsyncIterator[None]:
         app = web.make_app(self._settings, self._wake)
         runner = aiohttp_web.AppRunner(app, shutdown_timeout=1)
         await runner.setup()
         await aiohttp_web.SockSite(runner, self._listener).start()
-        self._started.set()
-        await self._end.wait()
+        yield
         await runner.cleanup()
 
     def _wake(self, stage: str) -> None:

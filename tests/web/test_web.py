@@ -1,4 +1,5 @@
 import asyncio
+import json
 import re
 import signal
 import socket
@@ -9,10 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web as aiohttp_web
+from yarl import URL
 
 from tests import waiting
 from tests.conftest import MakeSettings
 from tests.servers.valkey import Valkey
+from tests.webhooks.schemas import FOLDER
 from worker import web
 from worker.settings import ConfigError, Settings
 from worker.store import StoreError, open_engine, processes
@@ -102,7 +105,25 @@ def test_a_store_without_tables_is_named(
     assert (status, body["checks"]) == (503, {"store": False, "broker": True})
 
 
-def test_a_path_that_is_not_there(settings: Settings) -> None:
+def test_the_schemas_of_the_events(settings: Settings) -> None:
+    names = ["story.created", "story.updated", "feed.failing", "feed.recovered",
+             "endpoint.disabled", "test.ping"]  # fmt: skip
+    (listed,) = ask(settings, "/schemas/")
+    paths = {name: f"/schemas/{name}.json" for name in names}
+    assert listed == (200, {"schemas": paths})
+    schemas = ask(settings, *paths.values())
+    kept = [(200, json.loads((FOLDER / f"{name}.json").read_bytes())) for name in names]
+    assert schemas == kept
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nothing", "schemas/story.deleted.json", "schemas/story.created", "schemas/..%2Fx.json",
+        "schemas/%2e%2e/events.py",
+    ],
+)  # fmt: skip
+def test_a_path_that_is_not_there(settings: Settings, path: str) -> None:
     async def serve() -> int:
         runner = aiohttp_web.AppRunner(web.make_app(settings, nobody))
         await runner.setup()
@@ -111,7 +132,7 @@ def test_a_path_that_is_not_there(settings: Settings) -> None:
         try:
             async with (
                 aiohttp.ClientSession() as client,
-                client.get(f"http://{host}:{port}/nothing") as response,
+                client.get(URL(f"http://{host}:{port}/{path}", encoded=True)) as response,
             ):
                 return response.status
         finally:

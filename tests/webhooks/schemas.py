@@ -1,4 +1,4 @@
-"""The schemas of docs/schemas/, and what does not fit them."""
+"""The schemas of the events, and what does not fit them."""
 
 import json
 from datetime import datetime
@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
+from sqlalchemy import Engine, select
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "schemas"
+from worker import webhooks
+from worker.store.models import Delivery, Event
+
+FOLDER = Path(webhooks.__file__).parent / "schemas"
 _FORMATS = FormatChecker()
 
 
@@ -16,6 +20,14 @@ def check_body(body: bytes) -> None:
     """Fail unless an event's body fits the schema of its type."""
     document = json.loads(body)
     validator(document["type"]).validate(document)
+
+
+def check_events(engine: Engine) -> None:
+    """Fail unless all that a store holds to be sent fits."""
+    with engine.connect() as connection:
+        own = select(Delivery.body).where(Delivery.body.is_not(None))
+        for body in connection.scalars(select(Event.body).union_all(own)):
+            check_body(body)
 
 
 @cache

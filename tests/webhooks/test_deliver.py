@@ -177,6 +177,25 @@ class TestWaits:
     ) -> None:
         assert least <= wait(response(status, Retry_After=asked)) <= most
 
+    @pytest.mark.parametrize("attempt", [1, 10])
+    @pytest.mark.parametrize(
+        ("came", "rest"),
+        [
+            (response(429, Retry_After="120"), timedelta(seconds=120)),
+            (response(503, Retry_After="999999999999"), timedelta(days=1)),
+            (response(502), timedelta()),
+            (response(504, Retry_After="soon"), timedelta()),
+            (response(500, Retry_After="120"), None),
+            (response(410), None),
+            (response(200), None),
+            (response(None, Reason.TIMEOUT), None),
+        ],
+    )
+    def test_who_is_busy_wants_to_be_left_alone(
+        self, came: Response, rest: timedelta | None, attempt: int
+    ) -> None:
+        assert judge(came, attempt).rest == rest
+
     def test_deliveries_that_failed_together_are_not_tried_together(self) -> None:
         waits = [wait(response(500), webhook_id=f"msg_{n}") for n in range(200)]
         assert len(set(waits)) == 200

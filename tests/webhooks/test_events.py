@@ -15,13 +15,16 @@ from worker.reasons import Reason
 from worker.webhooks import (
     FeedFacts,
     StoryFacts,
+    StoryUpdate,
     Verdict,
     feed_failing,
     feed_recovered,
     story_created,
+    story_updated,
     wants,
     with_reason,
 )
+from worker.webhooks.events import Change
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SEEN = NOW - timedelta(minutes=1)
@@ -47,6 +50,8 @@ FACTS = StoryFacts(
     translation_status="untranslated",
     publisher="Kabar Lembah",
     authors=["Rani Sasmita"],
+    credited_sources=["Antara"],
+    topics=["Daerah", "jembatan"],
     word_count=120,
     image="https://lembah.example/a.jpg",
     degradations=[{"stage": "translate", "reason": Reason.NO_ENGINE, "detail": None}],
@@ -88,6 +93,7 @@ def test_it_tells_the_story() -> None:
                 "first_seen_at": "2026-11-24T11:59:00+00:00",
                 "url": "https://lembah.example/berita/jembatan",
                 "image": "https://lembah.example/a.jpg",
+                "topics": ["Daerah", "jembatan"],
             },
             "article": {
                 "id": "7",
@@ -95,6 +101,7 @@ def test_it_tells_the_story() -> None:
                 "title": "Jembatan “lama” dibuka lagi",
                 "publisher": "Kabar Lembah",
                 "authors": ["Rani Sasmita"],
+                "credited_sources": ["Antara"],
                 "word_count": 120,
                 "degradations": [
                     {"stage": "translate", "reason": "no_engine", "detail": None},
@@ -114,12 +121,39 @@ def test_what_is_not_known_is_null() -> None:
     bare = dataclasses.replace(
         FACTS, summary=None, language=None, url=None, published_at=None, translations={},
         translation_status=None, publisher=None, authors=(), word_count=None, image=None,
+        credited_sources=(), topics=(),
         degradations=(), feed_id=None, feed_title=None, feed_url=None,
     )  # fmt: skip
     data = document(bare)["data"]
     assert data["story"]["summary"] is data["story"]["url"] is data["story"]["published_at"] is None
-    assert data["article"]["authors"] == []
+    assert data["article"]["authors"] == data["article"]["credited_sources"] == []
+    assert data["story"]["topics"] == []
     assert data["feed"] == {"id": None, "title": None, "url": None}
+
+
+class TestUpdate:
+    UPDATE = StoryUpdate(FACTS, 2, ["article", "translation"], 3, ["Kabar Lembah", "Warta"])
+
+    def test_it_tells_what_changed_and_the_story_as_it_stands(self) -> None:
+        event = story_updated(self.UPDATE, NOW)
+        told, created = json.loads(event.body), document(FACTS)
+        assert (event.type, told["type"], event.occurred_at) == (*["story.updated"] * 2, NOW)
+        assert told["data"].pop("changes") == ["article", "translation"]
+        story = told["data"]["story"]
+        assert (story.pop("article_count"), story.pop("publishers")) == (
+            3,
+            ["Kabar Lembah", "Warta"],
+        )
+        assert told["data"] == created["data"]
+
+    def test_each_update_has_a_name_of_its_own(self) -> None:
+        later = dataclasses.replace(self.UPDATE, number=3)
+        events = [story_updated(one, NOW) for one in (self.UPDATE, self.UPDATE, later)]
+        keys = ["story.updated:5:2", "story.updated:5:2", "story.updated:5:3"]
+        assert [event.event_key for event in events] == keys
+        assert events[0] == events[1]
+        ids = {story_created(FACTS, NOW).webhook_id, *(event.webhook_id for event in events)}
+        assert len(ids) == 3
 
 
 class TestNames:
@@ -171,6 +205,8 @@ class TestSize:
             translation_status="untranslated",
             publisher=long,
             authors=[long] * 50,
+            credited_sources=[long] * 50,
+            topics=[long] * 50,
             word_count=10**9,
             image=f"https://x.example/{'b' * 1_400}",
             degradations=[{"stage": "process", "reason": "x" * 32, "detail": long}] * 20,
@@ -182,6 +218,11 @@ class TestSize:
         assert data["story"]["url"] == extreme.url
         assert data["story"]["title"]
         assert len(data["story"]["translations"]) == 20
+        changes: tuple[Change, ...] = ("article", "text", "translation")
+        event = story_updated(StoryUpdate(extreme, 2**31 - 1, changes, 2**31 - 1, [long] * 50), NOW)
+        told = json.loads(with_reason(event.body, [Verdict("all_of", (), (long,) * 200, True)] * 9))
+        assert (told["data"]["changes"], told["data"]["story"]["url"]) == ([*changes], extreme.url)
+        assert len(with_reason(event.body, [Verdict("a", (), (long,) * 200, True)] * 9)) < 20_000
 
     def test_an_ordinary_long_story_is_told_whole(self) -> None:
         summary = "川が氾濫した。" * 85
@@ -240,13 +281,15 @@ def test_any_story_is_told_in_json(
 ) -> None:
     odd = dataclasses.replace(
         FACTS, title=title, summary=summary, publisher=name, authors=[name] * 12, feed_title=name,
+        credited_sources=[name] * 12, topics=[name] * 12,
         url=f"https://x.example/{name[:50]}",
         translations={target: {"title": text, "summary": text} for target, text in
                       translated.items()},
     )  # fmt: skip
     data = document(odd)["data"]
     assert (data["story"]["summary"] is None) == (summary is None)
-    assert len(data["article"]["authors"]) == 10
+    assert len(data["article"]["authors"]) == len(data["article"]["credited_sources"]) == 10
+    assert len(data["story"]["topics"]) == 10
 
 
 def test_an_endpoint_is_told_what_it_wants() -> None:

@@ -25,6 +25,7 @@ STORY = Subject(
     feed_tags={"Berita/Daerah", "utama"},
     publisher="Kabar Lembah",
     url="https://www.lembah.example/berita/banjir",
+    topics=("Berita Daerah", "Cuaca"),
     texts=["Banjir Besar melanda\n Lembah", "Warga mengungsi.", "Flood hits the Valley"],
 )
 
@@ -89,6 +90,23 @@ def test_publishers(publisher: str, passed: bool) -> None:
     assert passes(below, publishers=(publisher,)) is passed
     nameless = dataclasses.replace(STORY, publisher=None, url="http://[x/")
     assert not passes(nameless, publishers=(publisher,))
+
+
+@pytest.mark.parametrize(
+    ("topic", "passed"),
+    [
+        ("cuaca", True),
+        ("CUACA", True),
+        ("#cuaca", True),
+        ("berita  daerah", True),
+        ("berita", False),
+        ("banjir", False),
+    ],
+)
+def test_topics(topic: str, passed: bool) -> None:
+    assert passes(topics=(topic,)) is passed
+    assert passes(topics=("olahraga", topic)) is passed
+    assert not passes(dataclasses.replace(STORY, topics=()), topics=(topic,))
 
 
 class TestKeywords:

@@ -1,6 +1,7 @@
-"""docs/schemas/: one a type of events, which all events of it fit and nothing else does."""
+"""The schemas: one a type of events, which all events of it fit and nothing else does."""
 
 import copy
+import dataclasses
 import json
 from typing import Any
 
@@ -11,20 +12,24 @@ from tests.webhooks.schemas import FOLDER, check_body, validator
 from tests.webhooks.test_events import FACTS, FEED, NOW
 from worker.webhooks import (
     EndpointFacts,
+    Rules,
+    StoryUpdate,
     Verdict,
     endpoint_disabled,
     events,
     feed_failing,
     feed_recovered,
     story_created,
+    story_updated,
     with_reason,
 )
-from worker.webhooks.events import EVENT_TYPES, TEST_PING, Event
+from worker.webhooks.events import EVENT_TYPES, STORY_CREATED, STORY_UPDATED, TEST_PING, Event
 
 DISABLED = EndpointFacts(4, "desk", "desk.example", "gone", None, 3)
 VERDICTS = [Verdict("min_sources", ("2",), ("3",), True), Verdict("none_of", ("x",), (), True)]
 EVENTS: list[Event] = [
     story_created(FACTS, NOW),
+    story_updated(StoryUpdate(FACTS, 1, ["text"], 2, ["Kabar Lembah", "lain.example"]), NOW),
     feed_failing(FEED, NOW),
     feed_recovered(FEED, NOW),
     endpoint_disabled(DISABLED, NOW),
@@ -36,7 +41,17 @@ BODIES = [event.body for event in EVENTS] + [with_reason(EVENTS[0].body, VERDICT
 def test_each_type_has_one() -> None:
     types = {*EVENT_TYPES, TEST_PING}
     assert {path.stem for path in FOLDER.iterdir()} == types == {event.type for event in EVENTS}
-    assert all(validator(kind).schema["title"] == kind for kind in types)
+    for kind in types:
+        schema = validator(kind).schema
+        assert (schema["title"], schema["$id"]) == (kind, f"urn:kabar:event:{kind}")
+        assert schema["description"]
+
+
+@pytest.mark.parametrize("kind", [STORY_CREATED, STORY_UPDATED])
+def test_they_know_each_rule(kind: str) -> None:
+    data = validator(kind).schema["properties"]["data"]["properties"]
+    named = data["reason"]["properties"]["rules"]["items"]["properties"]["rule"]["enum"]
+    assert named == [field.name for field in dataclasses.fields(Rules)]
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -63,7 +78,7 @@ def test_times_are_times(time: object) -> None:
 
 def test_names_of_one_endpoint_and_moment_are_one() -> None:
     again = endpoint_disabled(DISABLED, NOW)
-    assert (again.event_key, again.webhook_id) == (EVENTS[3].event_key, EVENTS[3].webhook_id)
+    assert (again.event_key, again.webhook_id) == (EVENTS[4].event_key, EVENTS[4].webhook_id)
 
 
 def _without(document: Any) -> list[Any]:

@@ -13,7 +13,10 @@ from worker.errors import KabarError
 
 _NODES = ("up", "worker", "beat", "web")
 _COMMANDS = ("health", "status", "doctor", "demo")
-_NOUNS = ("feeds", "endpoints", "stories", "articles", "deliveries", "config", "db")
+_NOUNS = (
+    "feeds", "endpoints", "stories", "articles", "deliveries", "translate", "models", "config",
+    "db",
+)  # fmt: skip
 
 
 def main() -> None:

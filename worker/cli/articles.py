@@ -23,12 +23,17 @@ from worker.cli.output import (
     record,
     when,
 )
+from worker.reasons import Reason
 from worker.store import articles
 
 app = typer.Typer(help="The articles, and what happened to each.", no_args_is_help=True)
 
 INTERNAL = ("lease_token", "lease_until", "url_key", "canonical_key", "content_hash", "feed_entry")
 Stage = Literal["fetch", "process", "translate", "publish", "done", "failed"]
+_EXPLAINED = (
+    "id", "url", "stage", "due_at", "attempts", "reason", "translation_status",
+    "translation_reason", "translate_by", "degradations", "history",
+)  # fmt: skip
 _LONG = frozenset({"text", "paragraphs"})
 _Article = Annotated[str, typer.Argument(metavar="ID|URL", help="The article's number or URL.")]
 
@@ -66,9 +71,16 @@ def show(article: _Article, as_json: Json = False) -> None:
             "title": row["title"] or row["feed_entry"].get("title"),
             "publisher": row["publisher"],
             "authors": ", ".join(row["authors"] or ()),
+            "editor": row["editor"],
+            "credited": ", ".join(row["credited_sources"] or ()),
+            "dateline": row["dateline"],
             "published": when(row["published_at"]),
+            "modified": when(row["modified_at"]),
+            "section": row["section"],
+            "tags": ", ".join(row["tags"] or ()),
             "language": row["language"],
             "story": row["story_id"],
+            "lead": row["lead"],
             "summary": row["summary"],
         }
     )
@@ -80,8 +92,7 @@ def explain(article: _Article, as_json: Json = False) -> None:
     """Say for each stage when the article was in it, what came of it and why."""
     row = _find(article)
     if as_json:
-        names = ("id", "url", "stage", "due_at", "attempts", "reason", "degradations", "history")
-        print_json({name: row[name] for name in names})
+        print_json({name: row[name] for name in _EXPLAINED})
         return
     typer.echo(clean(f"article {row['id']}  {row['url'] or '(no link)'}"))
     for line in row["history"]:
@@ -163,13 +174,16 @@ def history_line(line: Mapping[str, Any]) -> str:
     """One step of an article's way, for people."""
     tries = f" at try {line['attempts']}" if line["attempts"] > 1 else ""
     detail = f" ({line['detail']})" if line.get("detail") else ""
-    why = f": {line['reason']}{detail}" if line.get("reason") else ""
+    why = f": {line['reason']}{detail}" if line.get("reason") else detail
     at = when(datetime.fromisoformat(line["at"]))
     return clean(f"{at}  {line['stage']:<9}  {line['outcome']}{tries}{why}")
 
 
 def _now(row: Mapping[str, Any]) -> str:
     match row["stage"]:
+        case "done" if row["translation_reason"]:
+            why = Reason[row["translation_reason"].upper()].text
+            return f"done: it is in story {row['story_id']}, untranslated: {why}"
         case "done":
             return f"done: it is in story {row['story_id']}"
         case "failed":
@@ -179,6 +193,9 @@ def _now(row: Mapping[str, Any]) -> str:
         case stage if row["lease_until"]:
             lost = when(row["lease_until"])
             return f"waits for {stage}: try {row['attempts']} was lost with its process at {lost}"
+        case "translate" if row["translate_by"]:
+            anyway = when(row["translate_by"])
+            return f"waits for translate, due {when(row['due_at'])}; published by {anyway} anyway"
         case stage:
             return f"waits for {stage}, due {when(row['due_at'])}"
 

@@ -2,19 +2,24 @@
 
 import asyncio
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from worker import articles
-from worker.articles import Article, CleanArticle, ExtractionError, Page
-from worker.cli.output import CommandError
+from worker import settings as configuration
+from worker.articles import Article, CleanArticle, ExtractionError, Page, furniture
+from worker.cli.output import CommandError, open_store
+from worker.errors import KabarError
 from worker.http import Client, redacted, robots
 from worker.http.politeness import host_of
 from worker.http.robots import Robots
 from worker.language.identify import identify
 from worker.settings import Settings
+from worker.store import hosts
 
 _STDIN = "-"
 _LARGEST_FILE = 50_000_000
@@ -35,7 +40,8 @@ def pages_of(source: str, url: str | None, settings: Settings) -> tuple[Page, ..
 
 def document(article: CleanArticle) -> dict[str, Any]:
     """`article` as JSON has it; its language is the one that its text is in."""
-    fields = asdict(article)
+    fields = asdict(replace(article, blocks=()))
+    del fields["blocks"]
     text = article.text
     language = identify(f"{article.title}\n{text}", article.language)
     return {**fields, "text": text, "word_count": article.word_count, "language": language}
@@ -46,11 +52,12 @@ def explained(pages: tuple[Page, ...]) -> list[dict[str, Any]]:
 
     Raises `CommandError` with the reason when there is no article.
     """
+    repeated = _learned(pages)
     try:
         return [
             {"part": number, **asdict(block)}
             for number, page in enumerate(pages, start=1)
-            for block in articles.explain(page)
+            for block in articles.explain(page, repeated=repeated)
         ]
     except ExtractionError as error:
         raise CommandError(f"{error.reason}: {error.detail}") from None
@@ -59,9 +66,22 @@ def explained(pages: tuple[Page, ...]) -> list[dict[str, Any]]:
 def clean(pages: tuple[Page, ...]) -> CleanArticle:
     """The article on `pages`. Raises `CommandError` with the reason when there is none."""
     try:
-        return articles.assemble(pages)
+        return articles.assemble(pages, repeated=_learned(pages))
     except ExtractionError as error:
         raise CommandError(f"{error.reason}: {error.detail}") from None
+
+
+def _learned(pages: tuple[Page, ...]) -> frozenset[str]:
+    """The keys of the site's furniture, where there is a store that knows it."""
+    settings, host = configuration.load(), host_of(pages[0].url)
+    if not host or (settings.store.url is None and not settings.data_dir.is_dir()):
+        return frozenset()
+    try:
+        with open_store() as engine:
+            return furniture.of(hosts.furniture(engine, {host}).get(host, {}))
+    except KabarError as error:
+        typer.echo(f"without what was learned of the site: {error}", err=True)
+        return frozenset()
 
 
 def _read(source: str) -> bytes:
@@ -96,7 +116,7 @@ class _Visit:
                 first = await ask(elsewhere) or first
             return (await articles.gather(first, ask)).pages
 
-    async def _fetch(self, client: Client, url: str) -> articles.FetchOutcome:
+    async def _fetch(self, client: Client, url: str, hosts: int = 0) -> articles.FetchOutcome:
         settings, now = self._settings, datetime.now(UTC)
         article = Article(0, url, attempts=len(settings.fetch.retry_seconds) + 1)  # no other try
         if host := host_of(url):
@@ -108,6 +128,8 @@ class _Visit:
             spacing = settings.politeness.spacing_seconds
             await asyncio.sleep(max(spacing, rules.crawl_delay(agent) or 0.0))
         response = await articles.request(client, url)
+        if response.onward and hosts < settings.http.max_redirects:
+            return await self._fetch(client, response.onward, hosts + 1)
         return articles.decide(article, response, now, settings.fetch)
 
     async def _rules_of(self, client: Client, host: str, url: str) -> Robots:

@@ -12,6 +12,7 @@ from worker.cli.output import (
     CommandError,
     Json,
     open_store,
+    print_fields,
     print_json,
     print_table,
     record,
@@ -81,26 +82,40 @@ def show(
     """Show a delivery and each of its attempts, with what the receiver answered."""
     with open_store() as engine:
         both = webhooks.delivery(engine, delivery_id)
-    if both is None:
-        raise CommandError(
-            f"there is no delivery {delivery_id}: `kabar deliveries list` shows the newest"
-        )
-    delivery, attempts = both
+        if both is None:
+            raise CommandError(
+                f"there is no delivery {delivery_id}: `kabar deliveries list` shows the newest"
+            )
+        delivery, attempts = both
+        endpoint = find_endpoint(engine, delivery["endpoint"])
+        next_at = webhooks.next_attempt_at(engine, endpoint, delivery_id)
     if as_json:
-        print_json(record(delivery) | {"attempts": [record(row) for row in attempts]})
+        rows = [record(row) for row in attempts]
+        print_json(record(delivery) | {"next_attempt_at": next_at, "attempts": rows})
         return
     typer.echo(
         f"delivery {delivery['id']} of {delivery['type']} ({delivery['webhook_id']}) to "
         f"{delivery['endpoint']}: {delivery['state']}"
     )
-    if delivery["state"] == "pending":
-        typer.echo(f"next attempt: {when(delivery['due_at'])}")
-    if delivery["state"] == "held":
-        typer.echo(f"goes out with `kabar endpoints resume {delivery['endpoint']}`")
+    if next_at:
+        waits = next_at > delivery["due_at"]
+        why = " (till then the endpoint rests, or is at its limit)" if waits else ""
+        typer.echo(f"next attempt: {when(next_at)}{why}")
+    elif delivery["state"] in ("pending", "held"):
+        why = endpoint["reason"] or endpoint["state"]
+        typer.echo(f"goes out with `kabar endpoints resume {delivery['endpoint']}`: {why}")
+    print_fields(
+        {
+            "story": delivery["story_id"],
+            "made": when(delivery["created_at"]),
+            "ended": when(delivery["ended_at"]),
+            "reason": delivery["reason"],
+        }
+    )
     print_table(
         attempts,
         {"number": None, "started_at": when, "duration_seconds": _seconds, "outcome": None,
-         "status": None, "detail": None, "excerpt": None},
+         "status": None, "reason": None, "detail": None, "excerpt": None},
         empty="no attempt yet",
     )  # fmt: skip
 

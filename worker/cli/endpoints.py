@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -32,6 +33,7 @@ from worker.http import Client, Response, redacted
 from worker.store import feeds, webhooks
 from worker.webhooks import (
     InvalidSecretError,
+    Rules,
     check_secret,
     generate_secret,
     seal,
@@ -46,13 +48,25 @@ _SecretFile = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="A file that holds the signing secret; -: standard input."),
 ]
+_MaxPerMinute = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=0, max=60_000, help="Send it no more than N in any minute; 0: no limit."
+    ),
+]
 _Endpoint = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name or number.")]
 
 
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="A name of your choice.")],
-    url: Annotated[str, typer.Argument(help="Where deliveries are posted to.")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            help="Where deliveries are posted to; or a chat or mail target, such as slack://…, "
+            "discord://…, tgram://…, ntfys://… or mailtos://… (apprise); -: on standard input."
+        ),
+    ],
     secret: Annotated[
         str | None,
         typer.Option(
@@ -66,10 +80,12 @@ def add(
     feed: routing.Feed = None,
     feed_tag: routing.FeedTag = None,
     publisher: routing.Publisher = None,
+    topic: routing.Topic = None,
     any_of: routing.AnyOf = None,
     all_of: routing.AllOf = None,
     none_of: routing.NoneOf = None,
     min_sources: routing.MinSources = 1,
+    max_per_minute: _MaxPerMinute = None,
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="The receiver is in your own network.")
     ] = False,
@@ -81,30 +97,31 @@ def add(
     """Add an endpoint; a new signing secret is shown once."""
     if not name.strip() or clean(name) != name or "\n" in name:
         raise CommandError(f"{name!r} is no name: a word or two that can be printed are expected")
-    check_url(url)
-    if urlsplit(url).scheme == "http" and not allow_http:
-        raise CommandError(f"{url} is not https; add --allow-http if that is what you want")
+    receiver = _receiver(url, secret, secret_file, allow_http=allow_http)
     types = routing.event_types(event)
     asked = {
         "languages": language, "feeds": feed, "feed_tags": feed_tag, "publishers": publisher,
+        "topics": topic,
         "any_of": any_of, "all_of": all_of, "none_of": none_of, "min_sources": min_sources,
     }  # fmt: skip
-    if secret and secret_file:
-        raise CommandError("--secret and --secret-file: give one of them")
-    secret = _secret(secret, secret_file)
-    sealed = seal(secret, configuration.load().webhooks)
+    sealed = seal(receiver.secret, configuration.load().webhooks)
     with open_store() as engine:
         rules = routing.make_rules(engine, find_feed, asked)
         added = webhooks.add(
-            engine, name, url, sealed, rules=rules,
+            engine, name, receiver.url, sealed, rules=rules, kind=receiver.kind,
             event_types=types, allow_private=allow_private, allow_http=allow_http,
+            max_per_minute=max_per_minute or None,
         )  # fmt: skip
     if not added:
         raise CommandError(f"there is an endpoint {name!r} already: choose another name")
+    is_signed = receiver.kind == "webhook"
     if as_json:
-        print_json({"name": name, "url": url, "secret": secret})
-        return
-    typer.echo(f"added {name}; its signing secret, shown only now:\n{secret}")
+        shown = {"secret": receiver.secret} if is_signed else {}
+        print_json({"name": name, "url": receiver.url} | shown)
+    elif is_signed:
+        typer.echo(f"added {name}; its signing secret, shown only now:\n{receiver.secret}")
+    else:
+        typer.echo(f"added {name} ({receiver.service}): {clean(receiver.url)}")
 
 
 @app.command("list")
@@ -116,7 +133,7 @@ def list_(as_json: Json = False) -> None:
         print_json(rows)
         return
     print_table(
-        rows,
+        [row | {"state": "resting" if _is_resting(row) else row["state"]} for row in rows],
         {"id": None, "name": None, "state": None, "url": None, "deliveries": _counts,
          "reason": None},
         empty="no endpoints yet: add one with `kabar endpoints add NAME URL`",
@@ -130,8 +147,9 @@ def show(endpoint: _Endpoint, as_json: Json = False) -> None:
         row = find(engine, endpoint)
         latest = webhooks.deliveries(engine, 10, webhooks.Wanted(endpoint_id=row["id"]))
         rules = routing.shown(engine, row)
+        next_at = webhooks.next_attempt_at(engine, row)
     if as_json:
-        document = record(row, *webhooks.INTERNAL)
+        document = record(row, *webhooks.INTERNAL) | {"next_attempt_at": next_at}
         print_json(document | {"deliveries": [record(delivery) for delivery in latest]})
         return
     allowed = [name for name in ("allow_private", "allow_http") if row[name]]
@@ -140,6 +158,10 @@ def show(endpoint: _Endpoint, as_json: Json = False) -> None:
             "endpoint": f"{row['id']}  {row['name']}",
             "url": row["url"],
             "state": row["state"] + (f": {row['reason']}" if row["reason"] else ""),
+            "failing": _failing(row),
+            "resting": _rest(row),
+            "next try": when(next_at),
+            "at most": _most(row),
             "told of": ", ".join(row["event_types"]),
             **rules,
             "allowed": ", ".join(allowed) or None,
@@ -173,26 +195,35 @@ def route(
     feed: routing.Feed = None,
     feed_tag: routing.FeedTag = None,
     publisher: routing.Publisher = None,
+    topic: routing.Topic = None,
     any_of: routing.AnyOf = None,
     all_of: routing.AllOf = None,
     none_of: routing.NoneOf = None,
     min_sources: routing.MinSources = 1,
+    max_per_minute: _MaxPerMinute = None,
 ) -> None:
     """Say anew which events and stories an endpoint is told of; without options: all new stories.
 
-    It holds for what is published from now on.
+    It holds for what is published from now on. --max-per-minute alone leaves that as it is.
     """
     types = routing.event_types(event)
     asked = {
         "languages": language, "feeds": feed, "feed_tags": feed_tag, "publishers": publisher,
+        "topics": topic,
         "any_of": any_of, "all_of": all_of, "none_of": none_of, "min_sources": min_sources,
     }  # fmt: skip
     with open_store() as engine:
         row = find(engine, endpoint)
         rules = routing.make_rules(engine, find_feed, asked)
-        webhooks.route(engine, row["id"], types, rules)
-        lines = routing.shown(engine, find(engine, endpoint))
-    print_fields({row["name"]: f"told of {', '.join(types)}", **lines})
+        if max_per_minute is not None:
+            webhooks.limit(engine, row["id"], max_per_minute or None)
+        if max_per_minute is None or event or rules != Rules():
+            webhooks.route(engine, row["id"], types, rules)
+        row = find(engine, endpoint)
+        lines = routing.shown(engine, row)
+    print_fields(
+        {row["name"]: f"told of {', '.join(row['event_types'])}", **lines, "at most": _most(row)}
+    )
 
 
 @app.command()
@@ -208,11 +239,11 @@ def pause(endpoint: _Endpoint) -> None:
 
 @app.command()
 def resume(endpoint: _Endpoint) -> None:
-    """Serve an endpoint again that was paused, or disabled; what was held for it goes out."""
+    """Serve an endpoint again that was paused or disabled, or rests; what was held goes out."""
     with open_store() as engine:
         row = find(engine, endpoint)
         held = webhooks.resume(engine, row["id"])
-    if row["state"] == "active" and not held:
+    if row["state"] == "active" and not held and not _is_resting(row):
         raise CommandError(f"{row['name']} is active already")
     out = f"; {held} held {'delivery goes' if held == 1 else 'deliveries go'} out" if held else ""
     typer.echo(f"resumed {row['name']}{out}")
@@ -235,6 +266,8 @@ def rotate(
     sealed = seal(secret, configuration.load().webhooks)
     with open_store() as engine:
         row = find(engine, endpoint)
+        if row["kind"] != "webhook":
+            raise CommandError(f"{row['name']} has no signing secret: what is secret is its URL")
         until = webhooks.rotate(engine, row["id"], sealed, kept)
     if as_json:
         print_json({"name": row["name"], "secret": secret, "old_until": until if kept else None})
@@ -271,7 +304,7 @@ def try_(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Send a signed `test.ping` to an endpoint now, and show what it answers."""
+    """Send a `test.ping`, signed or as a message, to an endpoint now, and show what it answers."""
     settings = configuration.load()
     with open_store() as engine:
         row = find(engine, endpoint)
@@ -283,8 +316,8 @@ def try_(
     if as_json:
         print_json(_answer(event, response))
     elif response.ok:
-        seconds = f"{response.elapsed_seconds:.2f} s"
-        typer.echo(f"{row['name']} accepted it: status {response.status} after {seconds}")
+        status = f": status {response.status}" if response.status else ""
+        typer.echo(f"{row['name']} accepted it{status} after {response.elapsed_seconds:.2f} s")
     if not response.ok:
         body = clean(response.body.decode("utf-8", "replace")[:200])
         said = f"; it said: {body}" if body.strip() else ""
@@ -295,6 +328,9 @@ async def _ping(
     settings: configuration.Settings, endpoint: room.Endpoint, event: Event
 ) -> Response:
     delivery = room.Delivery(0, event.webhook_id, event.body, attempt=1)
+    if endpoint.kind != "webhook":
+        async with room.Messenger(settings.http) as messenger:
+            return await messenger.send(endpoint, delivery, settings.webhooks)
     async with Client(settings.http) as client:
         response = await room.send(client, endpoint, delivery, event.occurred_at, settings.webhooks)
     if response is None:
@@ -333,6 +369,40 @@ def find(engine: Engine, endpoint: str) -> dict[str, Any]:
     return found(row, "endpoint", endpoint, names, "kabar endpoints list")
 
 
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    kind: Literal["webhook", "chat"]
+    url: str
+    secret: str = field(repr=False)
+    service: str | None = None
+
+
+def _receiver(
+    url: str, secret: str | None, secret_file: str | None, *, allow_http: bool
+) -> _Receiver:
+    """What is to be told, by its URL; raises `CommandError`, which quotes no secret."""
+    if secret and secret_file:
+        raise CommandError("--secret and --secret-file: give one of them")
+    url = sys.stdin.read().strip() if url == "-" else url
+    scheme, is_absolute, _ = url.partition("://")
+    if is_absolute and scheme.lower() not in {"http", "https"}:
+        if secret or secret_file:
+            raise CommandError(f"{scheme}:// is a chat or mail target, which has no signing secret")
+        target = asyncio.run(_described(url))
+        if target is None:
+            raise CommandError(f"{scheme}://… is neither http nor what apprise knows of")
+        return _Receiver("chat", target.shown, url, target.service)
+    check_url(url)
+    if urlsplit(url).scheme == "http" and not allow_http:
+        raise CommandError(f"{url} is not https; add --allow-http if that is what you want")
+    return _Receiver("webhook", url, _secret(secret, secret_file))
+
+
+async def _described(url: str) -> room.Target | None:
+    async with room.Messenger(configuration.load().http) as messenger:
+        return await messenger.describe(url)
+
+
 def _secret(given: str | None, file: str | None) -> str:
     """The secret that was given, or is in a file, or a new one; raises `CommandError`."""
     secret = given or (_read(file) if file else generate_secret())
@@ -351,6 +421,27 @@ def _read(file: str) -> str:
     except UnicodeDecodeError:
         raise CommandError(f"--secret-file {file}: not a text file") from None
     return text.strip()
+
+
+def _is_resting(row: dict[str, Any]) -> bool:
+    until = row["resting_until"]
+    return row["state"] == "active" and until is not None and until > datetime.now(UTC)
+
+
+def _failing(row: dict[str, Any]) -> str | None:
+    times = f"{row['failures']} time{'' if row['failures'] == 1 else 's'} in a row"
+    return f"{times}, since {when(row['failing_at'])}" if row["failing_at"] else None
+
+
+def _rest(row: dict[str, Any]) -> str | None:
+    if row["resting_until"] is None:
+        return None
+    over = "" if _is_resting(row) else " (over)"
+    return f"until {when(row['resting_until'])}{over}, then one at a time until one is accepted"
+
+
+def _most(row: dict[str, Any]) -> str | None:
+    return f"{row['max_per_minute']} a minute" if row["max_per_minute"] else None
 
 
 def _rotation(row: dict[str, Any]) -> str | None:

@@ -34,6 +34,10 @@ Publisher = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME|HOST", help="Only stories of one of these publishers."),
 ]
+Topic = Annotated[
+    list[str] | None,
+    typer.Option(metavar="WORD", help="Only stories that their site files under one of these."),
+]
 AnyOf = Annotated[
     list[str] | None,
     typer.Option(

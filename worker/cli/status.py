@@ -17,12 +17,13 @@ from worker import settings as configuration
 from worker.cli import queues
 from worker.cli.output import Json, make_console, make_table, open_store, print_json, record, when
 from worker.errors import KabarError
-from worker.store import feeds, processes, status, tallies, webhooks
+from worker.store import feeds, processes, status, tallies, translations, webhooks
 from worker.store.status import StageStatus
 
 app = typer.Typer()
 
 _LOOK_SECONDS = 2.0
+_NAMED = 3
 _LATE = timedelta(seconds=30)  # a stage whose oldest row waits for longer does not keep up
 
 
@@ -54,6 +55,7 @@ def _watch(engine: Engine) -> None:
 
 
 def _document(engine: Engine) -> dict[str, Any]:
+    days = configuration.load().translate.backfill_days
     stages = status.stages(engine)
     rates = tallies.per_minute(engine)
     lengths, problem = _queues()
@@ -72,6 +74,7 @@ def _document(engine: Engine) -> dict[str, Any]:
             if row["failures"]
         ],
         "failing_endpoints": _failing(webhooks.listing(engine)),
+        "untranslated": translations.untranslated(engine, timedelta(days=days)),
     }
 
 
@@ -126,7 +129,17 @@ def _screen(document: dict[str, Any]) -> RenderableType:
             for rows in [document[f"failing_{kind}"]]
             if rows
         ]
+    if left := document["untranslated"]:
+        parts.append(Text(f"\n{_untranslated(left)}"))
     return Group(*parts)
+
+
+def _untranslated(left: Sequence[dict[str, Any]]) -> str:
+    total = sum(one["number"] for one in left)
+    named = [f"{one['number']} {one['language'] or '?'} {one['reason']}" for one in left[:_NAMED]]
+    more = ", …" if len(left) > _NAMED else ""
+    verb = "article is" if total == 1 else "articles are"
+    return f"{total} {verb} untranslated ({', '.join(named)}{more}): `kabar doctor`"
 
 
 def _yes(healthy: bool) -> str:

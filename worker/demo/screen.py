@@ -69,6 +69,12 @@ class Screen:
             table.add_row(name, _shown(value))
         self._out.print(table)
 
+    def interrupted(self, *, is_failure: bool) -> int:
+        """The user ended it before it began; returns the exit code."""
+        if is_failure:
+            self.failure(["interrupted"])
+        return int(is_failure)
+
     def failure(self, reasons: Iterable[str], log: Sequence[str] = ()) -> None:
         """Why the demo failed, with the last lines of what `kabar up` said."""
         for line in log:
@@ -90,11 +96,14 @@ class _Line:
 def _parts(arrival: Arrival) -> Iterator[Text | Table]:
     story = arrival.alert.data["story"]
     yield Text(str(story.get("title")), style="bold")
-    for translation in (story.get("translations") or {}).values():
-        if title := (translation or {}).get("title"):
-            yield Text(str(title), style="italic")
+    translations = _translations(arrival)
+    for translation in translations:
+        yield Text(str(translation["title"]), style="italic")
     if summary := story.get("summary"):
         yield Text(f"\n{summary}")
+    for translation in translations:
+        if summary := translation.get("summary"):
+            yield Text(f"\n{summary}", style="italic")
     yield Text()
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(arrival):
@@ -110,7 +119,16 @@ def _facts(arrival: Arrival) -> Iterator[tuple[str, str]]:
     if published := data["story"].get("published_at"):
         local = datetime.fromisoformat(published).astimezone()
         yield "published", f"{local:%Y-%m-%d %H:%M:%S %Z}"
+    for translation in _translations(arrival):
+        doubts = ", ".join(map(str, translation.get("quality") or ()))
+        engine = str(translation.get("engine"))
+        yield "translated by", f"{engine} ({doubts})" if doubts else engine
     yield "latency", f"{arrival.latency_seconds:.1f} s"
+
+
+def _translations(arrival: Arrival) -> list[Mapping[str, Any]]:
+    found: Mapping[str, Any] = arrival.alert.data["story"].get("translations") or {}
+    return [one for one in found.values() if one and one.get("title")]
 
 
 def _rows(
@@ -124,6 +142,7 @@ def _rows(
     yield "articles", len(publications)
     yield "updates", sum(publication.updated_at is not None for publication in publications)
     yield "alerts, each verified", alerts
+    yield "of them translated", sum(bool(_translations(arrival)) for arrival in ledger.arrivals)
     yield "duplicates suppressed", len(publications) - alerts
     yield "deliveries repeated", receiver.repeats
     yield "signatures refused", receiver.refused

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import worker
 from worker import settings
+from worker.demo.translation import Translator
 from worker.embedded.child import ChildSpec
 from worker.embedded.groups import Groups
 from worker.embedded.output import Output
@@ -42,6 +43,15 @@ spacing_seconds = 0
 [fetch]
 retry_seconds = [1, 2, 4, 8]
 
+[translate]
+engines = [{engine}]
+models_dir = {models}
+batch = 2  # so that an alert seldom waits for another's translation
+retry_seconds = [1, 2, 4, 8]
+
+[translate.firefox]
+fetch = false
+
 [webhooks]
 timeout_seconds = 3
 retry_seconds = [1, 2, 4, 8, 8, 8, 8, 8, 8, 8]
@@ -50,7 +60,7 @@ retry_seconds = [1, 2, 4, 8, 8, 8, 8, 8, 8, 8]
 poll = 8
 fetch = 8
 process = 8
-translate = 8
+translate = {translate_lease}
 publish = 8
 deliver = 8
 
@@ -80,10 +90,11 @@ class Service:
         feeds: Sequence[str],
         endpoint: str,
         secret: str,
+        translator: Translator,
         hurry: asyncio.Event,
     ) -> None:
         self.log = directory / "kabar.log"
-        self._environ = _configure(directory, feeds)
+        self._environ = _configure(directory, feeds, translator)
         self._endpoint = (endpoint, secret)
         self._log_fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._output = Output(self._log_fd, [_NAME])
@@ -123,12 +134,19 @@ class Service:
         self._output.line("kabar", text.encode())
 
 
-def _configure(directory: Path, feeds: Sequence[str]) -> dict[str, str]:
+def _configure(directory: Path, feeds: Sequence[str], translator: Translator) -> dict[str, str]:
     """Write the demo's files; returns the environment in which they, and no others, count."""
     data_dir, feeds_file, config = (directory / n for n in ("data", "feeds.toml", "kabar.toml"))
     data_dir.mkdir(mode=0o700)
     feeds_file.write_text("".join(f"[[feeds]]\nurl = {json.dumps(url)}\n" for url in feeds))
-    quoted = {"data_dir": json.dumps(str(data_dir)), "feeds_file": json.dumps(str(feeds_file))}
+    values: dict[str, str | int] = {
+        "data_dir": str(data_dir),
+        "feeds_file": str(feeds_file),
+        "engine": translator.engine,
+        "models": str(translator.models),
+        "translate_lease": 60 if translator.engine == "local-llm" else 8,
+    }
+    quoted = {name: json.dumps(value) for name, value in values.items()}
     config.write_text(_CONFIG.format(**quoted))
     environ = {name: value for name, value in os.environ.items() if not name.startswith("KABAR_")}
     return {**environ, **_python_path(environ), "KABAR_CONFIG": str(config)}

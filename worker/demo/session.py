@@ -16,6 +16,7 @@ from worker.demo.newsroom import SITES, Newsroom
 from worker.demo.receiver import Receiver
 from worker.demo.screen import Screen
 from worker.demo.service import Service
+from worker.demo.translation import Translator, choose
 from worker.embedded import StartError
 from worker.store import StoreError
 from worker.webhooks import generate_secret
@@ -59,11 +60,15 @@ async def perform(options: Options) -> int:
             except OSError as error:
                 screen.failure([f"cannot listen on loopback: {error.strerror or error}"])
                 return 1
+            translator = await _chosen(signals, screen, Path(directory))
+            if translator is None:
+                return screen.interrupted(is_failure=options.exit_after)
             service = Service(
                 Path(directory),
                 feeds=newsroom.feed_urls,
                 endpoint=receiver.url,
                 secret=secret,
+                translator=translator,
                 hurry=signals.hurry,
             )
             session = _Session(options, newsroom, receiver, service, screen)
@@ -84,6 +89,19 @@ class _Signals:
         if self.asked.is_set():
             self.hurry.set()
         self.asked.set()
+
+
+async def _chosen(signals: _Signals, screen: Screen, directory: Path) -> Translator | None:
+    """What to translate with; None when the user wants an end before that is settled."""
+    choosing = asyncio.create_task(choose(screen.say, directory))
+    asked = asyncio.create_task(signals.asked.wait())
+    try:
+        await asyncio.wait((choosing, asked), return_when=asyncio.FIRST_COMPLETED)
+        return choosing.result() if choosing.done() else None
+    finally:
+        choosing.cancel()
+        asked.cancel()
+        await asyncio.gather(choosing, asked, return_exceptions=True)
 
 
 class _Session:

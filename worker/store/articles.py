@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, Table, Update, bindparam, select, update
 
-from worker.articles import Article, FetchOutcome, Page
+from worker.articles import Article, FetchOutcome, Page, furniture
 from worker.feeds import Entry, Feed
 from worker.http.politeness import host_of
 from worker.language import FeedText, ProcessOutcome, Source
@@ -19,11 +20,20 @@ from worker.store import hosts, models, pages, tallies
 from worker.store.claims import Claim, finish
 from worker.store.dialects import insert_new
 from worker.store.sessions import read_now, reading, writing
-from worker.stories import content_hash, is_home, same_site, unwrapped, url_key
+from worker.stories import (
+    Wording,
+    content_hash,
+    is_home,
+    is_reworded,
+    same_site,
+    unwrapped,
+    url_key,
+)
 
 _ARTICLES: Table = models.Base.metadata.tables[models.Article.__tablename__]
 _ENDED = ("done", "failed")
 _VARIABLES = 500  # of one statement; SQLite takes 32,766
+_AGAIN = timedelta(minutes=10)  # until one that is still untranslated is tried by itself, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ def revise(connection: Connection, edited: Iterable[tuple[int, Entry]], now: dat
         .where(_ARTICLES.c.id == bindparam("article_id"), _ARTICLES.c.stage != "deleted")
         .values(
             stage="fetch", due_at=now, attempts=0, expiries=0, reason=None, degradations=[],
-            lease_token=None, lease_until=None,
+            lease_token=None, lease_until=None, translate_by=None,
         )
     )  # fmt: skip
     # In one order everywhere, for the same reason as in `create`.
@@ -122,8 +132,7 @@ def to_fetch(row: RowMapping) -> Article:
 
 def save_fetched(engine: Engine, claim: Claim, outcomes: Iterable[FetchOutcome]) -> None:
     """Execute fetch outcomes in one transaction."""
-    rows = {row["id"]: row for row in claim.rows}
-    _execute(engine, claim, [_fetched(one, rows[one.article_id]["url"]) for one in outcomes])
+    _execute(engine, claim, [_fetched(one) for one in outcomes])
 
 
 def sources(engine: Engine, claim: Claim) -> list[Source]:
@@ -133,6 +142,8 @@ def sources(engine: Engine, claim: Claim) -> list[Source]:
         feeds = _feeds(connection, {row["feed_id"] for row in claim.rows})
     names = {row["id"]: host_of(row["url"] or "") for row in claim.rows}
     languages = hosts.languages(engine, set(names.values()))
+    sites = {article_id: host_of(several[0].url) for article_id, several in found.items()}
+    memories = hosts.furniture(engine, set(sites.values()))
     return [
         Source(
             article_id=row["id"],
@@ -141,15 +152,35 @@ def sources(engine: Engine, claim: Claim) -> list[Source]:
             feed=_feed_text(row["feed_entry"], feeds.get(row["feed_id"])),
             pages=() if _has_no_pages(row) else found.get(row["id"], ()),
             languages=languages.get(names[row["id"]], {}),
+            repeated=furniture.of(memories.get(sites.get(row["id"], ""), {}), row["id"]),
         )
         for row in claim.rows
     ]
 
 
-def save_processed(engine: Engine, claim: Claim, outcomes: Iterable[ProcessOutcome]) -> None:
-    """Execute process outcomes in one transaction."""
+def save_processed(
+    engine: Engine,
+    claim: Claim,
+    outcomes: Iterable[ProcessOutcome],
+    translate_wait: timedelta | None = None,
+) -> None:
+    """Execute process outcomes in one transaction.
+
+    An article whose page was fetched again, and says something else now, is on record as revised.
+    After `translate_wait` an article is published without its translation; None: when it is there.
+    """
+    until = claim.now + translate_wait if translate_wait is not None else None
     rows = {row["id"]: row for row in claim.rows}
-    _execute(engine, claim, [_processed(one, rows[one.article_id]["url"]) for one in outcomes])
+    done = [(one, rows[one.article_id]) for one in outcomes]
+    before = _wordings(engine, [row["id"] for _, row in done if _may_be_revised(row)])
+    changes = [_processed(one, row["url"], before.get(row["id"]), until) for one, row in done]
+    _execute(engine, claim, changes)
+
+
+def was_revised(row: RowMapping) -> bool:
+    """Whether an article has come to say something else since it was published."""
+    since = takewhile(lambda line: line["stage"] != "publish", reversed(row["history"]))
+    return any(line["outcome"] == "revised" for line in since)
 
 
 def to_translate(row: RowMapping) -> Texts:
@@ -157,9 +188,32 @@ def to_translate(row: RowMapping) -> Texts:
     return Texts(row["id"], row["language"], row["title"] or "", row["summary"] or "")
 
 
-def save_translated(engine: Engine, claim: Claim, outcomes: Iterable[TranslateOutcome]) -> None:
-    """Execute translate outcomes in one transaction."""
-    _execute(engine, claim, [_translated(outcome) for outcome in outcomes])
+def save_translated(
+    engine: Engine,
+    claim: Claim,
+    outcomes: Iterable[TranslateOutcome],
+    now: datetime | None = None,
+) -> None:
+    """Execute translate outcomes, each settled by now, in one transaction.
+
+    An article that has been published already is so again if any translation is new. `now` stands
+    in for the store's clock, in tests.
+    """
+    if now is None:
+        with reading(engine) as connection:
+            now = read_now(connection)
+    _execute(engine, claim, [_translated(outcome, now) for outcome in outcomes])
+
+
+def is_published(row: RowMapping) -> bool:
+    """Whether an article has been published as it stands, but for its translations."""
+    others = (line["stage"] for line in reversed(row["history"]) if line["stage"] != "translate")
+    return row["story_id"] is not None and next(others, None) == "publish"
+
+
+def was_translated(row: RowMapping) -> bool:
+    """Whether an article was translated since it was published, and nothing else was done to it."""
+    return is_published(row) and row["history"][-1]["stage"] == "translate"
 
 
 def reprocess(
@@ -277,8 +331,8 @@ def step(
 class _Change:
     """What an outcome does to its article's row; `values` is given the row as it was claimed.
 
-    `resting` is a host that wants to be left alone, and for how long; `language` is a host, and the
-    language that an article of it is surely in.
+    `resting` are hosts that want to be left alone, and for how long; `language` is a host, and the
+    language that an article of it is surely in; of `lesson` its site's furniture is learned.
     """
 
     article_id: int
@@ -287,8 +341,9 @@ class _Change:
     detail: str
     values: Callable[[RowMapping], dict[str, Any]]
     pages: Sequence[Page] = ()
-    resting: tuple[str, timedelta] | None = None
+    resting: Mapping[str, timedelta] = field(default_factory=dict)
     language: tuple[str, str] | None = None
+    lesson: hosts.Lesson | None = None
 
 
 def _execute(engine: Engine, claim: Claim, changes: Sequence[_Change]) -> None:
@@ -309,11 +364,13 @@ def _execute(engine: Engine, claim: Claim, changes: Sequence[_Change]) -> None:
                 if change.article_id in packed:
                     pages.save(connection, change.article_id, packed[change.article_id])
         # In one order everywhere, or two of these wait for each other.
-        for host, wait in sorted(change.resting for change in changes if change.resting):
+        for host, wait in sorted(rest for change in changes for rest in change.resting.items()):
             hosts.cool_down(connection, host, read_now(connection) + wait)
         hosts.count_languages(connection, [change.language for change in held if change.language])
         outcomes = [(change.outcome, change.reason) for change in held]
         tallies.add(connection, claim.stage, claim.now, outcomes)
+    # On its own: a host of many articles is locked for as short a time as can be.
+    hosts.learn_furniture(engine, [change.lesson for change in held if change.lesson])
 
 
 def _after(row: RowMapping, claim: Claim, change: _Change) -> dict[str, Any]:
@@ -331,15 +388,15 @@ def _after(row: RowMapping, claim: Claim, change: _Change) -> dict[str, Any]:
     return values
 
 
-def _fetched(outcome: FetchOutcome, url: str | None) -> _Change:
+def _fetched(outcome: FetchOutcome) -> _Change:
     def values(row: RowMapping) -> dict[str, Any]:
         if outcome.result == "retry":
             # Not degraded yet, and the count of tries goes on.
-            kept = {name: row[name] for name in ("attempts", "degradations")}
+            attempts = row["attempts"] - (not outcome.counts)
+            kept = {"attempts": attempts, "degradations": row["degradations"]}
             return {**kept, "due_at": outcome.due_at}
         return {"stage": "process", "due_at": outcome.due_at}
 
-    resting = (host_of(url), outcome.cool_down) if url and outcome.cool_down else None
     return _Change(
         outcome.article_id,
         outcome.result,
@@ -347,33 +404,106 @@ def _fetched(outcome: FetchOutcome, url: str | None) -> _Change:
         outcome.detail,
         values,
         outcome.pages,
-        resting,
+        outcome.cool_downs,
     )
 
 
-def _processed(outcome: ProcessOutcome, url: str | None) -> _Change:
-    result = "degraded" if outcome.reason else "processed"
+def _may_be_revised(row: RowMapping) -> bool:
+    """Whether an article that is in a story was fetched again, rather than only cleaned again."""
+    fetched = bool(row["history"]) and row["history"][-1]["stage"] == "fetch"
+    return row["story_id"] is not None and fetched and not _has_no_pages(row)
+
+
+def _wordings(engine: Engine, ids: Sequence[int]) -> dict[int, Wording]:
+    """What articles said until now, by their ids."""
+    if not ids:
+        return {}
+    article = models.Article
+    statement = select(article.id, article.title, article.text).where(article.id.in_(ids))
+    with reading(engine) as connection:
+        found = connection.execute(statement).all()
+    return {row.id: Wording(row.title or "", row.text or "") for row in found}
+
+
+def _processed(
+    outcome: ProcessOutcome, url: str | None, before: Wording | None, until: datetime | None
+) -> _Change:
+    now = Wording(outcome.article.title, outcome.article.text)
+    is_revised = before is not None and is_reworded(before, now)
+    result = "degraded" if outcome.reason else "revised" if is_revised else "processed"
     host = host_of(url or "")
+    site, blocks = host_of(outcome.page_url or ""), outcome.article.blocks
     is_worth_counting = outcome.is_language_sure and host and outcome.language
     return _Change(
         outcome.article_id,
         result,
         outcome.reason,
         outcome.detail,
-        lambda row: _readable(outcome, row),
+        lambda row: {**_readable(outcome, row), "translate_by": _translate_by(outcome, row, until)},
         language=(host, outcome.language or "") if is_worth_counting else None,
+        lesson=hosts.Lesson(site, outcome.article_id, blocks) if site and blocks else None,
     )
 
 
-def _translated(outcome: TranslateOutcome) -> _Change:
+def _translate_by(
+    outcome: ProcessOutcome, row: RowMapping, until: datetime | None
+) -> datetime | None:
+    """Until when its publication waits; one that is only cleaned again was published before."""
+    is_waited_for = row["story_id"] is None or _may_be_revised(row)
+    return until if is_waited_for and outcome.next_stage == "translate" else None
+
+
+def _translated(outcome: TranslateOutcome, now: datetime) -> _Change:
+    def values(row: RowMapping) -> dict[str, Any]:
+        if outcome.result == "retry":
+            wait = outcome.retry_after or timedelta(0)
+            kept = {name: row[name] for name in ("attempts", "degradations")}
+            if not is_published(row):  # else they would not be new when the others come
+                kept["translations"] = _translations(outcome)
+            return {**kept, "due_at": now + wait}
+        return {**_after_translation(outcome, row, now), "translate_by": None}
+
+    return _Change(outcome.article_id, outcome.result, outcome.reason, outcome.detail, values)
+
+
+def _after_translation(outcome: TranslateOutcome, row: RowMapping, now: datetime) -> dict[str, Any]:
+    translations = _translations(outcome)
     values = {
         "stage": "publish",
-        "due_at": outcome.due_at,
-        "translations": _translations(outcome),
-        "translation_status": outcome.status,
+        "due_at": now,
+        "translations": translations,
+        "translation_status": outcome.result if translations else "not_needed",
+        "translation_reason": outcome.reason,
+        "degradations": _degradations(row, outcome),
     }
-    detail = outcome.reason.text if outcome.reason else ""
-    return _Change(outcome.article_id, outcome.status, outcome.reason, detail, lambda _row: values)
+    if not is_published(row) or _there(translations) != _there(row["translations"] or {}):
+        return values
+    later = max(_AGAIN, (now - row["first_seen_at"]) / 2)
+    line = step("translate", now, row["attempts"], outcome.result, outcome.reason, outcome.detail)
+    history = [*_without_repeats(row["history"], line), line]
+    return {**values, "stage": "done", "due_at": now + later, "history": history}
+
+
+def _there(translations: Mapping[str, Any]) -> dict[str, Any]:
+    return {target: one for target, one in translations.items() if one}
+
+
+def _degradations(row: RowMapping, outcome: TranslateOutcome) -> list[dict[str, Any]]:
+    """The article's, with what its translation came to at last in place of what it did before."""
+    others = [one for one in row["degradations"] if one["stage"] != "translate"]
+    if not outcome.reason:
+        return others
+    mine = {"stage": "translate", "reason": outcome.reason, "detail": outcome.detail or None}
+    return [*others, mine]
+
+
+def _without_repeats(
+    history: Sequence[Mapping[str, Any]], line: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """A history without its last line, if the next one says that it came to the same once more."""
+    names = ("stage", "outcome", "reason")
+    is_same = bool(history) and all(history[-1].get(name) == line.get(name) for name in names)
+    return [*history[:-1]] if is_same else [*history]
 
 
 def _row(listed: Listed, now: datetime) -> dict[str, Any]:
@@ -438,13 +568,20 @@ def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
         "stage": outcome.next_stage,
         "due_at": row["due_at"],
         "title": article.title,
+        "lead": article.lead,
         "text": article.text,
         "authors": list(article.authors) or row["feed_entry"]["authors"],
+        "editor": article.editor,
         "publisher": article.publisher,
+        "credited_sources": list(article.credited_sources),
+        "dateline": article.dateline,
+        "section": article.section,
+        "tags": list(article.tags),
         "image": article.image.url if article.image else None,
         "word_count": article.word_count,
         "language": outcome.language,
         "published_at": outcome.published_at,
+        "modified_at": article.modified_at,
         "canonical_url": canonical,
         "canonical_key": url_key(canonical) if canonical else None,
         "content_hash": content_hash(article.text, article.title),
@@ -452,6 +589,7 @@ def _readable(outcome: ProcessOutcome, row: RowMapping) -> dict[str, Any]:
         "summary_method": summary["method"],
         "translations": {},
         "translation_status": "not_needed",
+        "translation_reason": None,
     }
 
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from worker.settings import STAGES, Stage
-from worker.store.models import Article, Base, Delivery, Endpoint, Feed
+from worker.store.models import Article, Base, Delivery, Endpoint, Feed, Story
 from worker.store.sessions import read_now, reading, writing
 
 MAX_EXPIRIES = 3
@@ -230,6 +230,14 @@ def _give_back(
 
 
 def _is_anything_due(stage: Stage, now: datetime) -> ColumnElement[Any]:
+    is_due = _is_any_row_due(stage, now)
+    if stage == "publish":  # by which stories that changed are told of too
+        changed = select(_STORIES.c.id).where(_STORIES.c.update_due_at <= now)
+        return or_(is_due, changed.exists())
+    return is_due
+
+
+def _is_any_row_due(stage: Stage, now: datetime) -> ColumnElement[bool]:
     table = _TABLES[stage]
     due = select(table.c.id).where(_is_ready(stage, now), _is_free_anyhow(stage, now))
     # In order, since for the first that comes PostgreSQL may read the table from its beginning.
@@ -266,6 +274,7 @@ _FEEDS = _table(Feed)
 _ARTICLES = _table(Article)
 _ENDPOINTS = _table(Endpoint)
 _DELIVERIES = _table(Delivery)
+_STORIES = _table(Story)
 _TABLES: dict[Stage, Table] = {
     "poll": _FEEDS,
     "fetch": _ARTICLES,

@@ -2,12 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Generic, TypeVar
 
 Outcome = TypeVar("Outcome")
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 _SECONDS = 0.2
 _SIZE = 50
@@ -36,6 +40,27 @@ def commit_in_groups(
     finally:
         if group:
             commit(group)
+
+
+def commit_alongside(outcomes: Iterable[Outcome], commit: Callable[[list[Outcome]], None]) -> None:
+    """Hand `outcomes` to `commit` as they come, in a thread, while the next ones are made.
+
+    What comes during a commit makes up the next group. When making one of them raises, those before
+    it are committed first; an error of `commit` costs its own group, and is raised at the end.
+    """
+    waiting: deque[Outcome] = deque()
+
+    def flush() -> None:
+        if group := [waiting.popleft() for _ in range(len(waiting))]:
+            commit(group)
+
+    flushes = []
+    with ThreadPoolExecutor(1, "commits") as committer:
+        for outcome in outcomes:
+            waiting.append(outcome)
+            flushes.append(committer.submit(flush))
+    for flushed in flushes:
+        flushed.result()
 
 
 class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
@@ -104,3 +129,90 @@ class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
                 await asyncio.to_thread(self._commit, group)
             except Exception as error:  # noqa: BLE001 - raised at the end
                 self._error = self._error or error
+
+
+class Joint(AbstractAsyncContextManager["Joint[Asked, Answer]"], Generic[Asked, Answer]):
+    """Has what several ask for at about the same time done by one call of `do`, off the loop.
+
+    `do` runs in a thread, one at a time, on what was asked since. It starts when the first who asks
+    has waited for `seconds`, or all do who have joined: but for those that have not asked for ten
+    times as long, whose own work takes its time. It returns an answer for each key. If it fails,
+    what each asked for is done alone, and who it still fails for is raised the error.
+    """
+
+    def __init__(
+        self, do: Callable[[Mapping[int, Asked]], Mapping[int, Answer]], *, seconds: float
+    ) -> None:
+        self._do = do
+        self._seconds = seconds
+        self._busy: dict[int, float] = {}  # since when
+        self._asked: dict[int, tuple[Asked, asyncio.Future[Answer]]] = {}
+        self._came = asyncio.Event()
+        self._complete = asyncio.Event()
+
+    @contextmanager
+    def joined(self, key: int) -> Iterator[None]:
+        """While in this block one may ask, and is waited for by the others."""
+        self._busy[key] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._busy[key]
+            self._look()
+
+    async def ask(self, key: int, what: Asked) -> Answer:
+        """What comes of `what`."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked[key] = what, answer
+        self._came.set()
+        self._look()
+        try:
+            return await answer
+        finally:
+            self._busy[key] = time.monotonic()
+
+    async def __aenter__(self) -> "Joint[Asked, Answer]":
+        self._worker = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._worker.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._worker
+
+    def _look(self) -> None:
+        quick = time.monotonic() - 10 * self._seconds
+        if any(since > quick for key, since in self._busy.items() if key not in self._asked):
+            self._complete.clear()
+        else:
+            self._complete.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._came.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds):
+                    await self._complete.wait()
+            asked, self._asked = self._asked, {}
+            self._came.clear()
+            self._look()
+            await self._answer(asked)
+
+    async def _answer(self, asked: Mapping[int, tuple[Asked, "asyncio.Future[Answer]"]]) -> None:
+        try:
+            answers = await asyncio.to_thread(self._do, {key: one[0] for key, one in asked.items()})
+        except Exception as error:  # noqa: BLE001 - raised where it was asked
+            for key, one in asked.items():
+                if len(asked) > 1:
+                    await self._answer({key: one})
+                elif not one[1].done():
+                    one[1].set_exception(error)
+            return
+        for key, (_, answer) in asked.items():
+            if not answer.done():
+                answer.set_result(answers[key])

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
@@ -12,25 +12,31 @@ from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, tex
 from worker.http import redacted
 from worker.reasons import Reason
 from worker.store import models, tallies, webhooks
-from worker.store.articles import step
+from worker.store.articles import step, was_revised, was_translated
 from worker.store.claims import MAX_EXPIRIES, Claim, finish
 from worker.store.dialects import insert_new
-from worker.store.sessions import reading, writing
-from worker.stories import Facts, Opens, decide
+from worker.store.sessions import read_now, reading, writing
+from worker.stories import Facts, Opens, decide, topics
 from worker.webhooks import (
     Rules,
     StoryFacts,
+    StoryUpdate,
     Subject,
     Verdict,
     judge,
     judge_sources,
     source_of,
     story_created,
+    story_updated,
     wants,
 )
-from worker.webhooks.events import STORY_CREATED, created_key
+from worker.webhooks.events import STORY_CREATED, STORY_UPDATED, Change, created_key
 
 _PUBLISH_LOCK = 0x6B61626172  # one publisher at a time decides what is new
+_ON_ITS_WAY = timedelta(
+    seconds=5
+)  # until an article that goes through the stages is looked at again
+_NOT_TOLD = ("text", "lead", "feed_entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +49,16 @@ class Published:
     reason: Reason | None = None
 
 
-def publish(engine: Engine, claim: Claim) -> list[Published]:
+def publish(engine: Engine, claim: Claim, update_wait: timedelta = timedelta(0)) -> list[Published]:
     """Let each claimed article open or join its story, with event and deliveries, in one
-    transaction; articles whose lease was lost meanwhile are left out.
+    transaction; articles whose lease was lost meanwhile are left out. `update_wait` is for
+    `changed`.
 
     Publishers take turns, so that two articles of one story never both open it. An article whose
     publishing took its process down three times ends as failed.
     """
     with reading(engine) as connection:
-        feeds = _feeds(connection, claim)
+        feeds = _feeds(connection, claim.rows)
         subjects = _subjects(connection, claim.rows)
         rules = webhooks.rules(connection, STORY_CREATED)
     # Before the lock, under which all publishers wait.
@@ -66,11 +73,69 @@ def publish(engine: Engine, claim: Claim) -> list[Published]:
                 published.append(_fail(connection, row, claim))
             else:
                 feed = feeds.get(row["feed_id"])
-                told = _Told(endpoints, matches[row["id"]], feed)
+                told = _Told(endpoints, matches[row["id"]], feed, update_wait)
                 published.append(_publish(connection, row, claim, told))
         held = [one for one in published if one]
         tallies.add(connection, "publish", claim.now, [(one.result, one.reason) for one in held])
     return held
+
+
+def changed(
+    connection: Connection, story_id: int, change: Change, now: datetime, wait: timedelta
+) -> None:
+    """Note that a story changed: who wants to hear of that is told after `wait`, of all that
+    changed by then.
+
+    Nothing is noted of a story that was never told, or while nobody listens.
+    """
+    if not webhooks.is_anybody_told(connection, STORY_UPDATED):
+        return
+    story, event = models.Story, models.Event
+    was_told = select(event.id).where(event.event_key == created_key(story_id)).exists()
+    mine = select(story.changes, story.update_due_at).where(story.id == story_id, was_told)
+    noted = connection.execute(mine.with_for_update()).first()
+    if noted is not None:
+        values = {
+            "changes": list(dict.fromkeys([*(noted.changes or ()), change])),
+            "update_due_at": noted.update_due_at or now + wait,
+        }
+        connection.execute(update(story).where(story.id == story_id).values(values))
+
+
+def updates_due(engine: Engine, limit: int, now: datetime | None = None) -> list[int]:
+    """Up to `limit` stories whose changes are to be told now."""
+    story = models.Story
+    with reading(engine) as connection:
+        due = select(story.id).where(story.update_due_at <= (now or read_now(connection)))
+        return list(connection.scalars(due.order_by(story.update_due_at).limit(limit)))
+
+
+def tell_update(engine: Engine, story_id: int, now: datetime | None = None) -> bool:
+    """Tell how a story changed, as it stands now; False when it is not due (any more).
+
+    However many processes do this, it is told once. If its article is on its way through the stages
+    again, it is due when that has arrived.
+    """
+    with reading(engine) as connection:
+        now = now or read_now(connection)
+        lead = _lead(connection, story_id)
+        rows = [lead] if lead else []
+        feeds, subjects = _feeds(connection, rows), _subjects(connection, rows)
+        rules = webhooks.rules(connection, STORY_UPDATED)
+    # Before the transaction, for which others may wait.
+    matches = webhooks.matching(rules, subjects[lead["id"]]) if lead else {}
+    feed = feeds.get(lead["feed_id"]) if lead else None
+    with writing(engine) as connection:
+        told = _Told(webhooks.listeners(connection), matches, feed)
+        return _tell_update(connection, story_id, told, now)
+
+
+def put_off(engine: Engine, story_id: int, wait: timedelta) -> None:
+    """Tell how a story changed no sooner than after `wait`."""
+    story = models.Story
+    with writing(engine) as connection:
+        mine = update(story).where(story.id == story_id, story.update_due_at.is_not(None))
+        connection.execute(mine.values(update_due_at=read_now(connection) + wait))
 
 
 def listing(engine: Engine, limit: int) -> list[dict[str, Any]]:
@@ -98,11 +163,14 @@ def find(engine: Engine, story_id: int) -> tuple[dict[str, Any], list[dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What telling of an article's story takes: who listens, whose rules match, and its feed."""
+    """What telling of an article's story takes: who listens, whose rules match, its feed, and how
+    long changes wait.
+    """
 
     endpoints: Sequence[RowMapping]
     matches: Mapping[int, webhooks.Match]
     feed: RowMapping | None
+    update_wait: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,34 +198,47 @@ def judged(
     engine: Engine, story_id: int, event_types: Collection[str], rules: Rules
 ) -> Judged | None:
     """What event types and rules say of a story as it stands now; None when there is none."""
-    event = models.Event
+    delivery, event = models.Delivery, models.Event
     with reading(engine) as connection:
-        told = connection.execute(
-            select(event.id, event.body).where(event.event_key == created_key(story_id))
-        ).first()
-        lead = _lead(connection, story_id, told.body if told else None)
+        lead = _lead(connection, story_id)
         if lead is None:
             return None
         subject = _subjects(connection, [lead])[lead["id"]]
         sources = count_sources(connection, story_id)
-        delivery = models.Delivery
-        mine = select(delivery.id, delivery.endpoint_id, delivery.state).where(
-            delivery.event_id == (told.id if told else None)
+        told = connection.scalars(
+            select(event.type).where(event.story_id == story_id).order_by(event.id)
+        )
+        types = tuple(dict.fromkeys(told))
+        mine = (
+            select(delivery.id, delivery.endpoint_id, delivery.state)
+            .join(event, event.id == delivery.event_id)
+            .where(event.story_id == story_id)
+            .order_by(delivery.id)
         )
         deliveries = [dict(row) for row in connection.execute(mine).mappings()]
-    subscribed = wants(event_types, STORY_CREATED)
-    types = Verdict("event_types", tuple(event_types), (STORY_CREATED,), subscribed)
-    verdicts = (types, *judge(rules, subject), *judge_sources(rules, sources))
-    return Judged(verdicts, told is not None, deliveries)
+    found = types or (STORY_CREATED,)
+    subscribed = any(wants(event_types, one) for one in found)
+    of_types = Verdict("event_types", tuple(event_types), found, subscribed)
+    verdicts = (of_types, *judge(rules, subject), *judge_sources(rules, sources))
+    return Judged(verdicts, bool(types), deliveries)
 
 
-def _lead(connection: Connection, story_id: int, body: bytes | None) -> RowMapping | None:
-    """The article that a story's event tells of; of one that was not told, the first."""
+def _lead(connection: Connection, story_id: int) -> RowMapping | None:
+    """The article that a story's events tell of."""
     article = models.Article
-    mine = select(article.__table__).where(article.story_id == story_id).order_by(article.id)
-    rows = connection.execute(mine).mappings().all()
-    named = json.loads(body)["data"]["article"]["id"] if body else None
-    return next((row for row in rows if str(row["id"]) == named), rows[0] if rows else None)
+    columns = [column for column in article.__table__.c if column.name not in _NOT_TOLD]
+    mine = select(*columns).where(article.id == _lead_id(connection, story_id))
+    return connection.execute(mine).mappings().first()
+
+
+def _lead_id(connection: Connection, story_id: int) -> int | None:
+    """The one that the first event tells of; of a story that was not told, the first article."""
+    article, event = models.Article, models.Event
+    key = created_key(story_id)
+    body = connection.scalar(select(event.body).where(event.event_key == key))
+    told = int(json.loads(body)["data"]["article"]["id"]) if body else 0
+    mine = select(article.id).where(article.story_id == story_id)
+    return connection.scalar(mine.order_by(article.id != told, article.id).limit(1))
 
 
 def _publish(
@@ -166,7 +247,9 @@ def _publish(
     outcome = decide(Facts(row["id"], row["story_id"], row["silent"]), _candidate(connection, row))
     result: Literal["opened", "joined"] = "opened" if isinstance(outcome, Opens) else "joined"
     line = step("publish", claim.now, row["attempts"], result)
-    values = {"stage": "done", "history": [*row["history"], line]}
+    is_waiting = row["translation_status"] == "waiting"
+    stage = "translate" if is_waiting else "done"
+    values = {"stage": stage, "history": [*row["history"], line]}
     if not finish(connection, "publish", row["id"], claim.token, values):
         return None
     if isinstance(outcome, Opens):
@@ -182,15 +265,73 @@ def _publish(
             _count_in(connection, story_id, claim.now)
             key, sources = created_key(story_id), partial(count_sources, connection, story_id)
             webhooks.tell_awaited(connection, key, told.endpoints, story_id, sources, claim.now)
+            changed(connection, story_id, "article", claim.now, told.update_wait)
+        elif row["id"] == _lead_id(connection, story_id):
+            _renew(connection, row, story_id, claim.now)
+            if was_revised(row):
+                changed(connection, story_id, "text", claim.now, told.update_wait)
+            elif was_translated(row):
+                changed(connection, story_id, "translation", claim.now, told.update_wait)
     _remember(connection, row, story_id)
     return Published(row["id"], result, story_id)
 
 
+def _tell_update(connection: Connection, story_id: int, told: _Told, now: datetime) -> bool:
+    story = models.Story
+    due = select(story.changes, story.updates, story.article_count).where(
+        story.id == story_id, story.update_due_at <= now
+    )
+    noted = connection.execute(due.with_for_update(skip_locked=True)).mappings().first()
+    if noted is None:  # somebody else tells of it
+        return False
+    mine = update(story).where(story.id == story_id)
+    lead = _lead(connection, story_id)
+    if lead is not None and _is_on_its_way(lead):
+        connection.execute(mine.values(update_due_at=now + _ON_ITS_WAY))
+        return False
+    number = noted["updates"] + 1
+    connection.execute(mine.values(update_due_at=None, changes=None, updates=number))
+    if lead is None:
+        return False
+    publishers = _publishers(connection, story_id)
+    facts = StoryUpdate(
+        facts=_facts(lead, story_id, told.feed),
+        number=number,
+        changes=noted["changes"],
+        article_count=noted["article_count"],
+        publishers=publishers,
+    )
+    webhooks.tell_update(
+        connection,
+        story_updated(facts, now),
+        told.endpoints,
+        story_id,
+        told.matches,
+        len(publishers),
+    )
+    return True
+
+
+def _is_on_its_way(lead: RowMapping) -> bool:
+    """Whether an article's text is new, and its translations are not there yet but soon."""
+    is_waited_for = lead["stage"] == "translate" and lead["translate_by"] is not None
+    return is_waited_for or lead["stage"] == "publish"
+
+
 def count_sources(connection: Connection, story_id: int) -> int:
     """How many publishers carry a story."""
+    return len(_publishers(connection, story_id))
+
+
+def _publishers(connection: Connection, story_id: int) -> list[str]:
+    """Who carries a story, in the order in which they came."""
     article = models.Article
     mine = select(article.publisher, article.canonical_url).where(article.story_id == story_id)
-    return len({source_of(*row) for row in connection.execute(mine)})
+    found: dict[str, str] = {}
+    for publisher, url in connection.execute(mine.order_by(article.id)):
+        source = source_of(publisher, url)
+        found.setdefault(source, publisher or source)
+    return list(found.values())
 
 
 def _subjects(connection: Connection, rows: Sequence[RowMapping]) -> dict[int, Subject]:
@@ -221,6 +362,7 @@ def _subject(row: RowMapping, feeds: Sequence[tuple[int, Sequence[str]]]) -> Sub
         feed_tags={tag for _, tags in feeds for tag in tags},
         publisher=row["publisher"],
         url=row["canonical_url"],
+        topics=topics(row["section"], row["tags"] or ()),
         texts=[text for one in told for text in (one.get("title"), one.get("summary")) if text],
     )
 
@@ -237,18 +379,24 @@ def _keys(row: RowMapping) -> list[str]:
 def _open(connection: Connection, row: RowMapping, now: datetime) -> int:
     statement = (
         insert(models.Story)
-        .values(
-            title=row["title"] or row["url"] or "",
-            summary=row["summary"],
-            language=row["language"],
-            url=row["canonical_url"],
-            article_count=1,
-            opened_at=now,
-            updated_at=now,
-        )
+        .values(article_count=1, opened_at=now, updated_at=now, **_shown(row))
         .returning(models.Story.id)
     )
     return connection.execute(statement).scalar_one()
+
+
+def _renew(connection: Connection, row: RowMapping, story_id: int, now: datetime) -> None:
+    mine = update(models.Story).where(models.Story.id == story_id)
+    connection.execute(mine.values(updated_at=now, **_shown(row)))
+
+
+def _shown(row: RowMapping) -> dict[str, Any]:
+    return {
+        "title": row["title"] or row["url"] or "",
+        "summary": row["summary"],
+        "language": row["language"],
+        "url": row["canonical_url"],
+    }
 
 
 def _enter(connection: Connection, row: RowMapping, story_id: int) -> None:
@@ -296,6 +444,8 @@ def _facts(row: RowMapping, story_id: int, feed: RowMapping | None) -> StoryFact
         translation_status=row["translation_status"],
         publisher=row["publisher"],
         authors=row["authors"] or (),
+        credited_sources=row["credited_sources"] or (),
+        topics=topics(row["section"], row["tags"] or ()),
         word_count=row["word_count"],
         image=row["image"],
         degradations=row["degradations"],
@@ -305,8 +455,8 @@ def _facts(row: RowMapping, story_id: int, feed: RowMapping | None) -> StoryFact
     )
 
 
-def _feeds(connection: Connection, claim: Claim) -> dict[int, RowMapping]:
-    ids = {row["feed_id"] for row in claim.rows if row["feed_id"] is not None}
+def _feeds(connection: Connection, rows: Sequence[RowMapping]) -> dict[int, RowMapping]:
+    ids = {row["feed_id"] for row in rows if row["feed_id"] is not None}
     statement = select(models.Feed.id, models.Feed.title, models.Feed.url)
-    rows = connection.execute(statement.where(models.Feed.id.in_(ids))).mappings()
-    return {row["id"]: row for row in rows}
+    found = connection.execute(statement.where(models.Feed.id.in_(ids))).mappings()
+    return {feed["id"]: feed for feed in found}

@@ -1,9 +1,9 @@
 """Statements of the room `webhooks`: endpoints, and the outbox of their deliveries."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
-from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -12,9 +12,11 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Row,
     RowMapping,
     Select,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 
@@ -38,7 +41,9 @@ from worker.webhooks import (
     Endpoint,
     EndpointFacts,
     Event,
+    Health,
     OldSecret,
+    Rate,
     Rules,
     Subject,
     Verdict,
@@ -54,6 +59,10 @@ from worker.webhooks.events import ENDPOINT_DISABLED
 
 INTERNAL = ("secret", "old_secrets", "lease_token")  # of an endpoint: not to be shown
 _ALL = Rules()
+_ATTEMPTS = models.Base.metadata.tables[models.Attempt.__tablename__]
+_DELIVERIES = models.Base.metadata.tables[models.Delivery.__tablename__]
+_ENDPOINTS = models.Base.metadata.tables[models.Endpoint.__tablename__]
+_EVENTS = models.Base.metadata.tables[models.Event.__tablename__]
 _PENDING: ColumnElement[bool] = literal_column("deliveries.state = 'pending'")
 
 
@@ -67,6 +76,8 @@ def add(
     rules: Rules = _ALL,
     allow_private: bool = False,
     allow_http: bool = False,
+    kind: Literal["webhook", "chat"] = "webhook",
+    max_per_minute: int | None = None,
 ) -> bool:
     """Add an endpoint; False when the name is taken."""
     with writing(engine) as connection:
@@ -79,6 +90,8 @@ def add(
             rules=store_rules(rules),
             allow_private=allow_private,
             allow_http=allow_http,
+            kind=kind,
+            max_per_minute=max_per_minute,
             due_at=now,
             created_at=now,
         )
@@ -122,6 +135,7 @@ def remove(engine: Engine, endpoint_id: int) -> None:
     with writing(engine) as connection:
         mine = models.Delivery.endpoint_id == endpoint_id
         deliveries = select(models.Delivery.id).where(mine)
+        _locked(connection, [endpoint_id])
         connection.execute(delete(models.Attempt).where(models.Attempt.delivery_id.in_(deliveries)))
         connection.execute(delete(models.Delivery).where(mine))
         connection.execute(delete(models.Endpoint).where(models.Endpoint.id == endpoint_id))
@@ -134,6 +148,16 @@ def route(engine: Engine, endpoint_id: int, event_types: Collection[str], rules:
             update(models.Endpoint)
             .where(models.Endpoint.id == endpoint_id)
             .values(event_types=list(event_types), rules=store_rules(rules))
+        )
+
+
+def limit(engine: Engine, endpoint_id: int, max_per_minute: int | None) -> None:
+    """Send an endpoint no more than this in a minute; None: as much as there is."""
+    with writing(engine) as connection:
+        connection.execute(
+            update(models.Endpoint)
+            .where(models.Endpoint.id == endpoint_id)
+            .values(max_per_minute=max_per_minute, rate_next_at=None)
         )
 
 
@@ -152,7 +176,8 @@ def pause(engine: Engine, endpoint_id: int) -> bool:
 
 
 def resume(engine: Engine, endpoint_id: int, now: datetime | None = None) -> int:
-    """Serve a paused or disabled endpoint again; how many deliveries were held and are due now.
+    """Serve a paused, disabled or resting endpoint again, as one that never failed; how many
+    deliveries were held and are due now.
 
     Each of those has its whole schedule of attempts before it again.
     """
@@ -163,8 +188,8 @@ def resume(engine: Engine, endpoint_id: int, now: datetime | None = None) -> int
         now = now or read_now(connection)
         connection.execute(
             update(endpoint)
-            .where(endpoint.id == endpoint_id, endpoint.state != "active")
-            .values(state="active", reason=None, due_at=now)
+            .where(endpoint.id == endpoint_id)
+            .values(state="active", reason=None, due_at=now, **asdict(Health()))
         )
         held = update(models.Delivery).where(
             models.Delivery.endpoint_id == endpoint_id, models.Delivery.state == "held"
@@ -257,7 +282,7 @@ def replay(engine: Engine, wanted: Wanted, now: datetime | None = None) -> Repla
         models.Endpoint.id == delivery.endpoint_id, models.Endpoint.state == "disabled"
     )
     with writing(engine) as connection:
-        listeners(connection)  # none of them is resumed meanwhile
+        _lock_all(connection)
         now = now or read_now(connection)
         anew = _anew(now) | {
             "state": case((disabled, "held"), else_="pending"),
@@ -283,6 +308,7 @@ def cancel(engine: Engine, wanted: Wanted, now: datetime | None = None) -> list[
     """
     delivery = models.Delivery
     with writing(engine) as connection:
+        _lock_all(connection)
         now = now or read_now(connection)
         statement = (
             update(delivery)
@@ -304,6 +330,16 @@ def count(engine: Engine, wanted: Wanted, *, to: Literal["replay", "cancel"]) ->
         conditions = _conditions(wanted, read_now(connection))
         statement = select(func.count()).select_from(delivery).where(*conditions, changed)
         return connection.execute(statement).scalar_one()
+
+
+def _lock_all(connection: Connection) -> None:
+    """Lock the endpoints before deliveries of theirs, as who sends them does, but not against
+    whoever inserts some. So none is resumed meanwhile, and nobody waits in a circle.
+    """
+    endpoint = models.Endpoint
+    connection.execute(
+        select(endpoint.id).order_by(endpoint.id).with_for_update(key_share=True)
+    ).all()
 
 
 def _conditions(wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
@@ -387,6 +423,14 @@ def listeners(connection: Connection) -> Sequence[RowMapping]:
     return connection.execute(statement).mappings().all()
 
 
+def is_anybody_told(connection: Connection, event_type: str) -> bool:
+    """Whether an endpoint subscribed to a type of events; what is for a paused one waits."""
+    return any(
+        wants(types, event_type)
+        for types in connection.scalars(select(models.Endpoint.event_types))
+    )
+
+
 def rules(connection: Connection, event_type: str) -> dict[int, Rules]:
     """The rules of each endpoint that subscribed to a type of events, by its number."""
     endpoint = models.Endpoint
@@ -442,6 +486,26 @@ def tell_story(
         connection.execute(insert_new(connection, models.Awaited), later)
 
 
+def tell_update(
+    connection: Connection,
+    event: Event,
+    listeners: Sequence[RowMapping],
+    story_id: int,
+    matches: Mapping[int, Match],
+    sources: int,
+) -> None:
+    """Put the event of a changed story into the outbox, for those whose rules it passes now that
+    so many publishers (`sources`) carry it.
+    """
+    said = {
+        number: (*match.verdicts, *judge_sources(Rules(min_sources=match.min_sources), sources))
+        for number, match in matches.items()
+        if match.min_sources <= sources
+    }
+    bodies = {number: with_reason(event.body, rules) for number, rules in said.items() if rules}
+    tell(connection, event, [one for one in listeners if one["id"] in said], story_id, bodies)
+
+
 def tell_awaited(
     connection: Connection,
     event_key: str,
@@ -476,6 +540,15 @@ def _said(row: RowMapping, sources: int) -> list[Verdict]:
         for one in row["verdicts"]
     ]
     return [*before, *judge_sources(Rules(min_sources=row["min_sources"]), sources)]
+
+
+def stop_waiting(engine: Engine, age: timedelta, now: datetime | None = None) -> int:
+    """Forget who waits for more publishers of stories that were opened that long ago; how many."""
+    awaited, story = models.Awaited, models.Story
+    with writing(engine) as connection:
+        before = (now or read_now(connection)) - age
+        is_old = exists().where(story.id == awaited.story_id, story.opened_at < before)
+        return connection.execute(delete(awaited).where(is_old)).rowcount
 
 
 def tell(
@@ -541,134 +614,268 @@ def known(row: RowMapping | Mapping[str, Any]) -> Endpoint:
             OldSecret(one["secret"], datetime.fromisoformat(one["until"]))
             for one in row["old_secrets"] or ()
         ),
+        kind=row["kind"],
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What an endpoint's attempts, made side by side, came to; and how many may begin next."""
+
+    outcomes: Sequence[AttemptOutcome]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Attempts that were begun at `now`, by endpoint. `is_due`: something waits already for one of
+    the endpoints that were given back, and whoever was woken for it found the endpoint leased.
+    """
+
+    deliveries: Mapping[int, Sequence[Delivery]]
+    now: datetime
+    is_due: bool
+
+
+def next_rounds(
+    engine: Engine, claim: Claim, rounds: Mapping[int, Round], now: datetime | None = None
+) -> Begun:
+    """Record what came of these leased endpoints' rounds and begin their next ones, all in one
+    transaction; an endpoint that has none is given back.
+    """
+    with writing(engine) as connection:
+        now = now or read_now(connection)
+        record(connection, {key: one.outcomes for key, one in rounds.items()}, now)
+        begun = begin(connection, claim, {key: one.limit for key, one in rounds.items()}, now)
+        done = [endpoint_id for endpoint_id in rounds if endpoint_id not in begun]
+        return Begun(begun, now, bool(done) and give_back(connection, claim, done, now))
+
+
 def begin(
-    engine: Engine, claim: Claim, endpoint_id: int, limit: int, now: datetime | None = None
-) -> tuple[list[Delivery], datetime]:
-    """Begin attempts for up to `limit` due deliveries of a leased endpoint; with the store's time.
+    connection: Connection, claim: Claim, limits: Mapping[int, int], now: datetime
+) -> dict[int, list[Delivery]]:
+    """Begin attempts for due deliveries of leased endpoints, for each up to its limit; returns them
+    by endpoint, those left out for which nothing begins.
 
     Each attempt is on record before it is sent. Until its outcome is known the delivery is due
     again when the lease ends: whoever dies between sending and recording repeats it, with the same
-    id and bytes. Nothing begins when the lease was lost or the endpoint paused meanwhile.
+    id and bytes. Nothing begins when the lease was lost or the endpoint paused meanwhile, while the
+    endpoint rests, or above its rate.
     """
-    with writing(engine) as connection:
-        now = now or read_now(connection)
-        picked = (
-            select(models.Delivery.id)
-            .where(
-                models.Delivery.endpoint_id == endpoint_id,
-                _PENDING,
-                models.Delivery.due_at <= now,
-                exists().where(
-                    models.Endpoint.id == endpoint_id,
-                    models.Endpoint.lease_token == claim.token,
-                    models.Endpoint.state == "active",
-                ),
+    free = {
+        endpoint["id"]: endpoint
+        for endpoint in _locked(connection, [key for key, limit in limits.items() if limit])
+        if (endpoint["lease_token"], endpoint["state"]) == (claim.token, "active")
+    }
+    most = {key: _most(endpoint, limits[key], now) for key, endpoint in free.items()}
+    picked = _pick(connection, {key: number for key, number in most.items() if number}, now)
+    if not picked:
+        return {}
+    connection.execute(
+        update(_DELIVERIES)
+        .where(_DELIVERIES.c.id.in_([row.id for row in picked]))
+        .values(attempts=_DELIVERIES.c.attempts + 1, due_at=claim.now + claim.lease)
+    )
+    connection.execute(
+        insert(_ATTEMPTS),
+        [{"delivery_id": row.id, "number": row.attempts + 1, "started_at": now} for row in picked],
+    )
+    begun: dict[int, list[Delivery]] = {}
+    for row in picked:
+        body = row.body if row.own is None else row.own
+        begun.setdefault(row.endpoint_id, []).append(
+            Delivery(row.id, row.webhook_id, body, row.attempts + 1, row.earlier_attempts)
+        )
+    for endpoint_id, mine in begun.items():
+        if rate := _rate(free[endpoint_id]):
+            connection.execute(
+                update(models.Endpoint)
+                .where(models.Endpoint.id == endpoint_id)
+                .values(rate_next_at=rate.after(len(mine), now).next_at)
             )
-            .order_by(models.Delivery.due_at, models.Delivery.id)
-            .limit(limit)
-        )
-        statement = (
-            update(models.Delivery)
-            .where(models.Delivery.id.in_(picked))
-            .values(attempts=models.Delivery.attempts + 1, due_at=claim.now + claim.lease)
-            .returning(
-                models.Delivery.id,
-                models.Delivery.event_id,
-                models.Delivery.attempts,
-                models.Delivery.earlier_attempts,
-                models.Delivery.body,
+    return begun
+
+
+def _most(endpoint: RowMapping, limit: int, now: datetime) -> int:
+    rate = _rate(endpoint)
+    most = _health(endpoint).most(limit, now)
+    return rate.most(most, now) if rate else most
+
+
+def _pick(
+    connection: Connection, most: Mapping[int, int], now: datetime
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The oldest due deliveries of locked endpoints, of each no more than its number."""
+    if connection.dialect.name == "sqlite":  # where a statement costs no round trip
+        return [
+            row
+            for endpoint_id, number in most.items()
+            for row in connection.execute(
+                _DUE, {"endpoint_id": endpoint_id, "now": now, "most": number}
             )
-        )
-        begun = connection.execute(statement).all()
-        if not begun:
-            return [], now
-        connection.execute(
-            insert(models.Attempt),
-            [
-                {"delivery_id": delivery_id, "number": number, "started_at": now}
-                for delivery_id, _, number, _, _ in begun
-            ],
-        )
-        events = connection.execute(
-            select(models.Event.id, models.Event.webhook_id, models.Event.body).where(
-                models.Event.id.in_({event_id for _, event_id, _, _, _ in begun})
-            )
-        ).mappings()
-        by_id = {event["id"]: event for event in events}
-    return [
-        Delivery(
-            delivery_id,
-            by_id[event_id]["webhook_id"],
-            by_id[event_id]["body"] if own is None else own,
-            number,
-            earlier,
-        )
-        for delivery_id, event_id, number, earlier, own in sorted(begun, key=itemgetter(0))
-    ], now
+        ]
+    largest = max(most.values(), default=0)
+    which = {"endpoint_ids": list(most), "now": now, "most": largest}
+    rows = connection.execute(_DUE_OF_EACH, which).all() if largest else []
+    taken: Counter[int] = Counter()
+    picked = []
+    for row in rows:
+        taken[row.endpoint_id] += 1
+        if taken[row.endpoint_id] <= most[row.endpoint_id]:
+            picked.append(row)
+    return picked
 
 
 def record(
-    engine: Engine,
-    endpoint_id: int,
-    outcomes: Sequence[AttemptOutcome],
-    now: datetime | None = None,
+    connection: Connection, outcomes: Mapping[int, Sequence[AttemptOutcome]], now: datetime
 ) -> None:
-    """Execute attempts' outcomes in one transaction.
+    """Execute attempts' outcomes, by endpoint.
 
     A late outcome counts only while its attempt is the delivery's last one, so that a stopped
-    process that wakes up flips nothing. An endpoint that is gone (410) is disabled, and what is
-    left for it is held; the others that subscribed to that are told.
+    process that wakes up flips nothing. An endpoint that is gone (410), or has failed for too long,
+    is disabled, and what is left for it is held; the others that subscribed to that are told.
     """
-    with writing(engine) as connection:
-        now = now or read_now(connection)
-        for outcome in outcomes:
-            connection.execute(
-                update(models.Attempt)
-                .where(
-                    models.Attempt.delivery_id == outcome.delivery_id,
-                    models.Attempt.number == outcome.attempt,
-                )
-                .values(
-                    ended_at=now,
-                    duration_seconds=outcome.duration_seconds,
-                    outcome="failed" if outcome.reason else "sent",
-                    status=outcome.status,
-                    reason=outcome.reason,
-                    detail=outcome.detail or None,
-                    excerpt=outcome.excerpt or None,
-                )
-            )
-            connection.execute(
-                update(models.Delivery)
-                .where(
-                    models.Delivery.id == outcome.delivery_id,
-                    models.Delivery.attempts == outcome.attempt,
-                    _PENDING,
-                )
-                .values(
-                    state=outcome.state,
-                    reason=outcome.reason,
-                    due_at=outcome.due_at or now,
-                    ended_at=None if outcome.state == "pending" else now,
-                )
-            )
-        tallies.add(connection, "deliver", now, [(o.state, o.reason) for o in outcomes])
-        if gone := next((outcome for outcome in outcomes if outcome.endpoint_gone), None):
-            _disable(connection, endpoint_id, gone, now)
+    every = [outcome for mine in outcomes.values() for outcome in mine]
+    if not every:
+        return
+    endpoints = _locked(connection, outcomes)
+    connection.execute(_ENDED_ATTEMPT, [_attempt_values(one, now) for one in every])
+    connection.execute(_ENDED_DELIVERY, [_delivery_values(one, now) for one in every])
+    tallies.add(connection, "deliver", now, [(one.state, one.reason) for one in every])
+    for endpoint in endpoints:
+        if mine := outcomes[endpoint["id"]]:
+            _heed(connection, endpoint, mine, now)
+
+
+def _due_of(endpoint_id: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    return (
+        select(_DELIVERIES)
+        .where(
+            _DELIVERIES.c.endpoint_id == endpoint_id,
+            _PENDING,
+            _DELIVERIES.c.due_at <= bindparam("now"),
+        )
+        .order_by(_DELIVERIES.c.due_at, _DELIVERIES.c.id)
+        .limit(bindparam("most"))
+    )
+
+
+def _with_events(due: Any, rows: Any) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            due.c.id,
+            due.c.endpoint_id,
+            due.c.attempts,
+            due.c.earlier_attempts,
+            due.c.body.label("own"),
+            _EVENTS.c.webhook_id,
+            _EVENTS.c.body,
+        )
+        .select_from(rows.join(_EVENTS, _EVENTS.c.id == due.c.event_id))
+        .order_by(due.c.due_at, due.c.id)
+    )
+
+
+# Made once: they are executed for every few deliveries, and to make them takes as long.
+_OF_ONE = _due_of(bindparam("endpoint_id")).subquery("due")
+_DUE = _with_events(_OF_ONE, _OF_ONE)
+_EACH = _ENDPOINTS.alias("each")
+_OF_EACH = _due_of(_EACH.c.id).lateral("due")
+_DUE_OF_EACH = _with_events(_OF_EACH, _EACH.join(_OF_EACH, true())).where(
+    _EACH.c.id.in_(bindparam("endpoint_ids", expanding=True))
+)
+_ENDED_ATTEMPT = (
+    update(_ATTEMPTS)
+    .where(_ATTEMPTS.c.delivery_id == bindparam("of"), _ATTEMPTS.c.number == bindparam("which"))
+    .values({name: bindparam(name) for name in (
+        "ended_at", "duration_seconds", "outcome", "status", "reason", "detail", "excerpt",
+    )})
+)  # fmt: skip
+_ENDED_DELIVERY = (
+    update(_DELIVERIES)
+    .where(
+        _DELIVERIES.c.id == bindparam("which"),
+        _DELIVERIES.c.attempts == bindparam("attempt"),
+        _PENDING,
+    )
+    .values({name: bindparam(name) for name in ("state", "reason", "due_at", "ended_at")})
+)
+
+
+def _attempt_values(outcome: AttemptOutcome, now: datetime) -> dict[str, Any]:
+    return {
+        "of": outcome.delivery_id,
+        "which": outcome.attempt,
+        "ended_at": now,
+        "duration_seconds": outcome.duration_seconds,
+        "outcome": "failed" if outcome.reason else "sent",
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "detail": outcome.detail or None,
+        "excerpt": outcome.excerpt or None,
+    }
+
+
+def _delivery_values(outcome: AttemptOutcome, now: datetime) -> dict[str, Any]:
+    return {
+        "which": outcome.delivery_id,
+        "attempt": outcome.attempt,
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "due_at": outcome.due_at or now,
+        "ended_at": None if outcome.state == "pending" else now,
+    }
+
+
+def _locked(connection: Connection, endpoint_ids: Collection[int]) -> Sequence[RowMapping]:
+    """The rows of endpoints, in order, locked before any of their deliveries is: `resume` does it
+    in that order.
+
+    Not against whoever inserts a delivery for them.
+    """
+    endpoint = models.Endpoint.__table__
+    statement = select(endpoint).where(endpoint.c.id.in_(endpoint_ids)).order_by(endpoint.c.id)
+    return connection.execute(statement.with_for_update(key_share=True)).mappings().all()
+
+
+def _health(endpoint: RowMapping | Mapping[str, Any]) -> Health:
+    return Health(**{field.name: endpoint[field.name] for field in fields(Health)})
+
+
+def _rate(endpoint: RowMapping | Mapping[str, Any]) -> Rate | None:
+    most = endpoint["max_per_minute"]
+    return Rate(most, endpoint["rate_next_at"]) if most else None
+
+
+def _heed(
+    connection: Connection,
+    endpoint: RowMapping,
+    outcomes: Sequence[AttemptOutcome],
+    now: datetime,
+) -> None:
+    """Keep what attempts say of their endpoint, and disable it if they say so."""
+    before = _health(endpoint)
+    health = before.after(outcomes, endpoint["id"], now)
+    if health != before:
+        values = asdict(health)
+        connection.execute(
+            update(models.Endpoint).where(models.Endpoint.id == endpoint["id"]).values(**values)
+        )
+    if gone := next((outcome for outcome in outcomes if outcome.endpoint_gone), None):
+        _disable(connection, endpoint["id"], gone.reason or Reason.GONE, gone.detail, now)
+    elif health.is_lost(now):
+        _disable(connection, endpoint["id"], Reason.KEPT_FAILING, outcomes[-1].detail, now)
 
 
 def _disable(
-    connection: Connection, endpoint_id: int, outcome: AttemptOutcome, now: datetime
+    connection: Connection, endpoint_id: int, reason: Reason, detail: str, now: datetime
 ) -> None:
     endpoint, delivery = models.Endpoint, models.Delivery
     disabled = connection.execute(
         update(endpoint)
         .where(endpoint.id == endpoint_id, endpoint.state != "disabled")
-        .values(state="disabled", reason=outcome.reason)
-        .returning(endpoint.name, endpoint.url)
+        .values(state="disabled", reason=reason)
+        .returning(endpoint.name, endpoint.url, endpoint.kind)
     ).first()
     connection.execute(
         update(delivery)
@@ -682,29 +889,55 @@ def _disable(
     facts = EndpointFacts(
         endpoint_id=endpoint_id,
         name=disabled.name,
-        host=urlsplit(disabled.url).hostname,
-        reason=outcome.reason or Reason.GONE,
-        detail=outcome.detail,
+        host=urlsplit(disabled.url).hostname if disabled.kind == "webhook" else None,
+        reason=reason,
+        detail=detail,
         held=connection.execute(mine).scalar_one(),
     )
     tell(connection, endpoint_disabled(facts, now), others)
 
 
-def give_back(engine: Engine, claim: Claim, endpoint_id: int, now: datetime | None = None) -> bool:
-    """Give a leased endpoint back; it is due again whenever one of its deliveries is.
-
-    Returns whether one is already: whoever was woken for it found the endpoint leased.
+def give_back(
+    connection: Connection, claim: Claim, endpoint_ids: Collection[int], now: datetime
+) -> bool:
+    """Give leased endpoints back; each is due again whenever one of its deliveries is, though not
+    while it rests, or before its rate lets something go. Returns whether one is already.
     """
-    with writing(engine) as connection:
-        now = now or read_now(connection)
+    free: list[int] = []
+    for endpoint in _locked(connection, endpoint_ids):
         # Behind those that have waited longer: a claim takes the oldest first.
-        finish(connection, "deliver", endpoint_id, claim.token, {"due_at": now})
-        due = exists().where(
-            models.Delivery.endpoint_id == endpoint_id,
-            _PENDING,
-            models.Delivery.due_at <= now,
-        )
-        return bool(connection.execute(select(due)).scalar())
+        due_at = max(now, _free_at(endpoint) or now)
+        finish(connection, "deliver", endpoint["id"], claim.token, {"due_at": due_at})
+        free += [endpoint["id"]] if due_at == now else []
+    due = exists().where(
+        models.Delivery.endpoint_id.in_(free), _PENDING, models.Delivery.due_at <= now
+    )
+    return bool(free and connection.execute(select(due)).scalar())
+
+
+def next_attempt_at(
+    engine: Engine, endpoint: RowMapping | Mapping[str, Any], delivery_id: int | None = None
+) -> datetime | None:
+    """When an active endpoint is sent something next (or this delivery), as far as that is known
+    now; None when nothing waits for it.
+    """
+    delivery = models.Delivery
+    first = select(func.min(delivery.due_at)).where(
+        delivery.endpoint_id == endpoint["id"],
+        _PENDING,
+        true() if delivery_id is None else delivery.id == delivery_id,
+    )
+    with reading(engine) as connection:
+        due_at = connection.execute(first).scalar()
+    if due_at is None or endpoint["state"] != "active":
+        return None
+    return max(due_at, _free_at(endpoint) or due_at)
+
+
+def _free_at(endpoint: RowMapping | Mapping[str, Any]) -> datetime | None:
+    """When an endpoint has rested, and its rate lets something go; None when that is so already."""
+    times = (endpoint["resting_until"], endpoint["rate_next_at"])
+    return max((time for time in times if time), default=None)
 
 
 def set_aside(engine: Engine, claim: Claim, endpoint_id: int, until: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The web service: health and readiness, and the callback of WebSub's hubs."""
+"""The web service: health and readiness, the events' schemas, the callback of WebSub's hubs."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,7 @@ from worker import logs, notify, pulse, store
 from worker.broker import redis_url
 from worker.settings import ConfigError, Settings
 from worker.store import processes, schema
+from worker.web.schemas import Schemas
 
 log = logs.get(__name__)
 
@@ -43,6 +44,7 @@ def make_app(settings: Settings, wake: Callable[[str], object]) -> web.Applicati
     app[_SETTINGS] = settings
     app[_ENGINE] = store.open_engine(settings)
     app.add_routes([web.get("/healthz", _healthz), web.get("/readyz", _readyz)])
+    Schemas().add_to(app)
     app.cleanup_ctx.append(_heartbeat)
     if settings.websub.callback_url:
         from worker.web.websub import Callback  # parses feeds: 10 MB that others can do without

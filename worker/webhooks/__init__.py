@@ -1,5 +1,6 @@
 """Webhooks: from a story to signed deliveries (Standard Webhooks 1.0.0)."""
 
+from worker.webhooks.chat import Messenger, Target
 from worker.webhooks.deliver import (
     AttemptOutcome,
     Delivery,
@@ -13,12 +14,15 @@ from worker.webhooks.events import (
     Event,
     FeedFacts,
     StoryFacts,
+    StoryUpdate,
     endpoint_disabled,
     feed_failing,
     feed_recovered,
     story_created,
+    story_updated,
     with_reason,
 )
+from worker.webhooks.health import Health
 from worker.webhooks.match import (
     InvalidRuleError,
     Rules,
@@ -32,6 +36,7 @@ from worker.webhooks.match import (
     store_rules,
     wants,
 )
+from worker.webhooks.rate import Rate
 from worker.webhooks.seal import UnreadableSecretError, seal, unseal
 from worker.webhooks.sign import InvalidSecretError, check_secret, generate_secret, headers
 
@@ -42,12 +47,17 @@ __all__ = [
     "EndpointFacts",
     "Event",
     "FeedFacts",
+    "Health",
     "InvalidRuleError",
     "InvalidSecretError",
+    "Messenger",
     "OldSecret",
+    "Rate",
     "Rules",
     "StoryFacts",
+    "StoryUpdate",
     "Subject",
+    "Target",
     "UnreadableSecretError",
     "Verdict",
     "check_rules",
@@ -66,6 +76,7 @@ __all__ = [
     "source_of",
     "store_rules",
     "story_created",
+    "story_updated",
     "unseal",
     "wants",
     "with_reason",

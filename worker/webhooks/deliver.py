@@ -15,6 +15,7 @@ from worker.webhooks.sign import headers
 _EXCERPT = 2_000  # characters of the answer that are kept
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # NUL cannot be stored
 _RETRY_AFTER_CAP = timedelta(days=1)
+_BUSY = frozenset({429, 502, 503, 504})  # what the spec has a sender slow down for
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,10 @@ class OldSecret:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Who is told, and under which secret (as the store keeps it: `seal`)."""
+    """Who is told, and under which secret (as the store keeps it: `seal`).
+
+    The secret of a `chat` target is its URL, of which `url` shows no more than may be seen.
+    """
 
     id: int
     name: str
@@ -36,6 +40,7 @@ class Endpoint:
     allow_private: bool
     allow_http: bool
     old_secrets: tuple[OldSecret, ...] = ()
+    kind: Literal["webhook", "chat"] = "webhook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ class Delivery:
 class AttemptOutcome:
     """What an attempt came to. `due_at` is set while the delivery is pending.
 
-    `endpoint_gone` says that the receiver wants nothing any more (410).
+    `endpoint_gone` says that the receiver wants nothing any more (410); `rest` how long it wants to
+    be left alone, at least: zero when it did not say, None when it does not want to be.
     """
 
     delivery_id: int
@@ -74,6 +80,7 @@ class AttemptOutcome:
     excerpt: str
     endpoint_gone: bool = False
     duration_seconds: float | None = None
+    rest: timedelta | None = None
 
 
 async def send(
@@ -112,11 +119,12 @@ def decide(
     reason = response.error or Reason.UNEXPECTED_STATUS
     if reason is Reason.GONE:
         return _outcome(delivery, "held", None, response, reason)
-    if delivery.turn > len(settings.retry_seconds):
-        return _outcome(delivery, "dead", None, response, reason)
     asked = min(response.retry_after(now) or timedelta(), _RETRY_AFTER_CAP)
+    rest = asked if response.status in _BUSY else None
+    if delivery.turn > len(settings.retry_seconds):
+        return _outcome(delivery, "dead", None, response, reason, rest)
     due_at = now + max(_backoff(delivery, settings), asked)
-    return _outcome(delivery, "pending", due_at, response, reason)
+    return _outcome(delivery, "pending", due_at, response, reason, rest)
 
 
 def _secrets(endpoint: Endpoint, now: datetime, settings: WebhookSettings) -> list[str]:
@@ -137,6 +145,7 @@ def _outcome(
     due_at: datetime | None,
     response: Response | None,
     reason: Reason | None,
+    rest: timedelta | None = None,
 ) -> AttemptOutcome:
     detail = response.detail if response else ""
     return AttemptOutcome(
@@ -150,6 +159,7 @@ def _outcome(
         excerpt=_excerpt(response.body) if response else "",
         endpoint_gone=reason is Reason.GONE,
         duration_seconds=response.elapsed_seconds if response else None,
+        rest=rest,
     )
 
 

@@ -4,20 +4,22 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from worker.webhooks.match import Verdict
 
 STORY_CREATED = "story.created"
+STORY_UPDATED = "story.updated"
 FEED_FAILING = "feed.failing"
 FEED_RECOVERED = "feed.recovered"
 ENDPOINT_DISABLED = "endpoint.disabled"
 TEST_PING = "test.ping"
 # That an endpoint may subscribe to.
-EVENT_TYPES = (STORY_CREATED, FEED_FAILING, FEED_RECOVERED, ENDPOINT_DISABLED)
+EVENT_TYPES = (STORY_CREATED, STORY_UPDATED, FEED_FAILING, FEED_RECOVERED, ENDPOINT_DISABLED)
+Change = Literal["article", "text", "translation"]
 
 _MAX_BODY = 18_000  # bytes; with the reason "usually smaller than 20kb", as the spec says
 _MAX_REASON = 1_900  # bytes
@@ -41,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StoryFacts:
-    """What `story.created` tells; ids are those of the store."""
+    """What is told of a story, and of the article that opened it; ids are those of the store."""
 
     story_id: int
     article_id: int
@@ -55,12 +57,28 @@ class StoryFacts:
     translation_status: str | None
     publisher: str | None
     authors: Sequence[str]
+    credited_sources: Sequence[str]
+    topics: Sequence[str]
     word_count: int | None
     image: str | None
     degradations: Sequence[Mapping[str, Any]]
     feed_id: int | None
     feed_title: str | None
     feed_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoryUpdate:
+    """What `story.updated` tells: the story as it stands now, and what of it changed.
+
+    `number` counts the story's updates from 1. `publishers` are those that carry it.
+    """
+
+    facts: StoryFacts
+    number: int
+    changes: Sequence[Change]
+    article_count: int
+    publishers: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +121,16 @@ def story_created(facts: StoryFacts, now: datetime) -> Event:
 
     Its `reason` says that no rules were asked; see `with_reason`.
     """
-    key = created_key(facts.story_id)
-    return Event(
-        event_key=key,
-        webhook_id=_webhook_id(key, facts.first_seen_at),
-        type=STORY_CREATED,
-        occurred_at=now,
-        body=_body(facts, now),
+    return _story_event(
+        STORY_CREATED, created_key(facts.story_id), facts, now, lambda limit: _data(facts, limit)
+    )
+
+
+def story_updated(update: StoryUpdate, now: datetime) -> Event:
+    """The event that tells how a story changed. For body and `reason` see `story_created`."""
+    key = f"{STORY_UPDATED}:{update.facts.story_id}:{update.number}"
+    return _story_event(
+        STORY_UPDATED, key, update.facts, now, lambda limit: _updated_data(update, limit)
     )
 
 
@@ -193,18 +214,25 @@ def _feed_data(facts: FeedFacts) -> dict[str, Any]:
     }
 
 
-def _body(facts: StoryFacts, now: datetime) -> bytes:
+def _story_event(
+    kind: str, key: str, facts: StoryFacts, now: datetime, data: Callable[[int], dict[str, Any]]
+) -> Event:
+    """`data` is given how many characters a text may have; fewer when it was too much."""
     limit = _TEXT
     while True:
-        document = {
-            "type": STORY_CREATED,
-            "timestamp": now.isoformat(),
-            "data": _data(facts, limit),
-        }
-        body = _packed(document)
+        body = _packed({"type": kind, "timestamp": now.isoformat(), "data": data(limit)})
         if len(body) < _MAX_BODY or not limit:
-            return body
+            return Event(key, _webhook_id(key, facts.first_seen_at), kind, now, body)
         limit //= 2
+
+
+def _updated_data(update: StoryUpdate, limit: int) -> dict[str, Any]:
+    data = _data(update.facts, limit)
+    data["story"] |= {
+        "article_count": update.article_count,
+        "publishers": _all_cut(list(update.publishers), min(limit, _TITLE)),
+    }
+    return {"changes": list(update.changes), **data}
 
 
 def _data(facts: StoryFacts, limit: int) -> dict[str, Any]:
@@ -224,6 +252,7 @@ def _data(facts: StoryFacts, limit: int) -> dict[str, Any]:
             "first_seen_at": facts.first_seen_at.isoformat(),
             "url": _link(facts.url),
             "image": _link(facts.image),
+            "topics": _all_cut(list(facts.topics), min(limit, _TITLE)),
         },
         "article": {
             "id": str(facts.article_id),
@@ -231,6 +260,7 @@ def _data(facts: StoryFacts, limit: int) -> dict[str, Any]:
             "title": title,
             "publisher": _cut(facts.publisher, min(limit, _TITLE)),
             "authors": _all_cut(list(facts.authors), min(limit, _TITLE)),
+            "credited_sources": _all_cut(list(facts.credited_sources), min(limit, _TITLE)),
             "word_count": facts.word_count,
             "degradations": _all_cut(list(facts.degradations), min(limit, _TITLE)),
         },

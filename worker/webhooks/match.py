@@ -37,16 +37,18 @@ class Rules:
 
     `languages` are tags that stand for those below them too (`pt` for `pt-BR`; RFC 4647 §3.3.1),
     `feeds` numbers of the store, `feed_tags` stand for the tags below them. `publishers` are names,
-    or hosts that stand for those below them. Keywords (`any_of`, `all_of`, `none_of`) are looked
-    for in titles and summaries, original and translated, whole words in any case; `*` at an end
-    lets the word go on there, and `/…/` is a pattern of RE2. `min_sources`: how many publishers
-    have to carry the story before it is told.
+    or hosts that stand for those below them, `topics` what the article's site files it under, in
+    any case. Keywords (`any_of`, `all_of`, `none_of`) are looked for in titles and summaries,
+    original and translated, whole words in any case; `*` at an end lets the word go on there, and
+    `/…/` is a pattern of RE2. `min_sources`: how many publishers have to carry the story before it
+    is told.
     """
 
     languages: tuple[str, ...] = ()
     feeds: tuple[int, ...] = ()
     feed_tags: tuple[str, ...] = ()
     publishers: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
     any_of: tuple[str, ...] = ()
     all_of: tuple[str, ...] = ()
     none_of: tuple[str, ...] = ()
@@ -65,6 +67,7 @@ class Subject:
     feed_tags: Collection[str]
     publisher: str | None
     url: str | None
+    topics: Collection[str]
     texts: Sequence[str]
 
 
@@ -90,6 +93,7 @@ def judge(rules: Rules, subject: Subject) -> tuple[Verdict, ...]:
         "feeds": tuple(one for one in rules.feeds if one in subject.feed_ids),
         "feed_tags": _below(rules.feed_tags, subject.feed_tags, "/"),
         "publishers": _publishers(rules.publishers, subject),
+        "topics": _topics(rules.topics, subject.topics),
         **_keywords(rules, subject.texts),
     }
     return tuple(
@@ -134,7 +138,7 @@ def check_rules(rules: Rules) -> None:
             raise InvalidRuleError(f"{len(value)} {field.name}: {_MOST} are the most")
     if not 1 <= rules.min_sources <= MOST_SOURCES:
         raise InvalidRuleError(f"min_sources {rules.min_sources}: 1 to {MOST_SOURCES} is expected")
-    for word in (*rules.languages, *rules.feed_tags, *rules.publishers):
+    for word in (*rules.languages, *rules.feed_tags, *rules.publishers, *rules.topics):
         if not word.strip():
             raise InvalidRuleError("a rule names nothing: leave it out")
     for keyword in (*rules.any_of, *rules.all_of, *rules.none_of):
@@ -180,6 +184,11 @@ def _publishers(wanted: Sequence[str], subject: Subject) -> tuple[str, ...]:
     name, host = _plain(subject.publisher or ""), _host(subject.url)
     plain = {one: _plain(one) for one in wanted}
     return tuple(one for one, own in plain.items() if own in {name, host} or _ends(host, own))
+
+
+def _topics(wanted: Sequence[str], given: Collection[str]) -> tuple[str, ...]:
+    plain = {_plain(one) for one in given} if wanted else set()
+    return tuple(one for one in wanted if _plain(one.lstrip("#")) in plain)
 
 
 def _ends(host: str, domain: str) -> bool:
