@@ -10,12 +10,13 @@ URL = "https://www.lembah.example/berita/1"
 SENTENCE = "Jembatan lama di tepi kota dibuka lagi pada Selasa pagi setelah ditutup tiga bulan."
 PARTS = [f"Bagian {number}. {SENTENCE} {SENTENCE}" for number in range(10)]
 TEXT = [f"<p>{part}</p>" for part in PARTS]
+HINTS = {"related": ["related"], "lead": ["subhead"], "recipe": ["zutaten"]}
 TEASER = "<div class=item><h3><a href=/2>Kereta</a></h3><p>{}</p></div>"
 
 
 def read(inside: str) -> Segments:
     tree = html.document_fromstring(f"<html><body>{inside}</body></html>")
-    return segments.read(tree, URL, Hints({"related": ["related"]}))
+    return segments.read(tree, URL, Hints(HINTS))
 
 
 def texts(lines: list[body.Line]) -> list[str]:
@@ -57,6 +58,15 @@ class TestOwn:
         assert not Own(read("")).lines()
 
 
+    def test_a_heading_beside_the_element_of_its_short_paragraph(self) -> None:
+        short = "Perahu itu tetap berlayar setiap jam sekali."
+        page = read(
+            f"<div class=text>{''.join(TEXT[:4])}</div><h2 class=subhead>Janji</h2>"
+            f"<div class=text><p>{short}</p>{''.join(TEXT[4:])}</div>"
+        )
+        assert texts(Own(page).lines()) == [*PARTS[:4], "Janji", short, *PARTS[4:]]
+
+
 class TestChoose:
     def test_no_extraction_is_asked_when_the_structure_is_plain(self) -> None:
         lines, method = body.choose(never, never, read(f"<div class=text>{''.join(TEXT)}</div>"))
@@ -84,6 +94,15 @@ class TestChoose:
         assert method == "container"
         assert set(PARTS[:4]) <= set(texts(lines))
 
+    def test_our_own_when_the_menus_came_with_it(self) -> None:
+        menu = [f"Menu {number}" for number in range(150)]
+        page = read(
+            f"<div class=text>{''.join(TEXT[:2])}</div>"
+            + "".join(f"<div class=b{n}><p>{SENTENCE}</p></div>" for n in range(3))
+        )
+        lines, method = body.choose(lambda: "\n".join([*menu, PARTS[0]]), str, page)
+        assert (texts(lines)[:2], method) == (PARTS[:2], "container")
+
     def test_our_own_when_the_page_came_as_one_heap(self) -> None:
         heap = "Beranda " + " ".join(PARTS) + " Hak cipta"
         lines, method = body.choose(lambda: heap, lambda: heap, read(self.PAGE))
@@ -108,6 +127,24 @@ class TestPutBack:
             "Janji",
             PARTS[1],
         ]
+
+    def test_a_heading_above_a_paragraph_that_is_put_back(self) -> None:
+        page = read(f"<div class=text>{''.join(TEXT[:3])}<h2>Janji</h2>{TEXT[3]}</div>")
+        lines = body.put_back(body.align(PARTS[:3], page), page)
+        assert texts(lines) == [*PARTS[:3], "Janji", PARTS[3]]
+
+    def test_what_a_dish_is_made_of(self) -> None:
+        items = "<ul class=zutaten><li>200 g Mehl</li><li><a href=/3>Zum Shop</a></li></ul>"
+        page = read(f"{items}<div class=text>{''.join(TEXT[:3])}</div>")
+        lines = body.put_back(body.align(PARTS[:3], page), page)
+        assert texts(lines) == ["200 g Mehl", *PARTS[:3]]
+
+    def test_an_element_whose_class_has_one_word_more(self) -> None:
+        page = read(
+            f"<div class='body text'>{''.join(TEXT[:4])}</div>"
+            f"<div class='body text last'>{TEXT[4]}</div>"
+        )
+        assert texts(body.put_back(body.align(PARTS[:4], page), page)) == PARTS[:5]
 
     def test_nothing_of_another_shape(self) -> None:
         page = read(f"<div class=text>{''.join(TEXT[:4])}</div><div class=more>{TEXT[4]}</div>")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lxml import html
 
-from worker.articles import body, clean, furniture, rules, segments, source
+from worker.articles import body, clean, furniture, rules, scripted, segments, source
 from worker.articles.body import Line
 from worker.articles.clean import Facts
 from worker.articles.rules import Phrases
@@ -101,6 +101,24 @@ class TestPromotions:
     def test_a_sentence_that_begins_so_stays(self, markup: str) -> None:
         assert rule(markup) == ""
 
+    @pytest.mark.parametrize(
+        ("markup", "dropped"),
+        [
+            (f"<p><b>Sejarah: {LINK}</b></p>", True),
+            (f"<p><b>Kisah lengkapnya dalam {LINK}</b></p>", True),
+            (f"<p>Sejarah: {LINK}</p>", True),
+            ("<p><b>Sejarah: <a href='https://x.example/1'>Jembatan Kedua Dibangun Tahun Depan,"
+             " Kata Wali Kota</a></b></p>", True),
+            ("<p>Sejarah: <a href='https://x.example/1'>Jembatan Kedua Dibangun Tahun Depan,"
+             " Kata Wali Kota</a></p>", False),
+            ("<p><b>Akun: <a href='https://x.example/1'>@rani</a></b></p>", False),
+            (f"<ul><li>Sejarah: {LINK}</li></ul>", False),
+            ("<p><b>Sejarah: jembatan itu tua.</b></p>", False),
+        ],
+    )  # fmt: skip
+    def test_a_link_behind_whatever_label_or_in_bold(self, markup: str, dropped: bool) -> None:
+        assert rule(markup) == ("linked line" if dropped else "")
+
     def test_a_bare_label_takes_the_links_below_it(self) -> None:
         lines = judged(f"<p>{FIRST}</p><p>Baca Juga</p><p>{LINK}</p><p>{SECOND}</p>")
         assert [one.rule for one in lines] == ["", "promotion", "promotion", ""]
@@ -132,6 +150,9 @@ class TestAroundTheText:
             ("<p>COPYRIGHT © ANTARA 2022</p>", "end", "credit"),
             ("<p>rani@lembah.example</p>", "end", "ending"),
             ("<p>dpa/ams</p>", "end", "author's note"),
+            ("<p><a href=/k>KommentareDruckenTeilen</a></p>", "top", "opening"),
+            ("<p>$$IKLAN$$</p>", "middle", "shortcode"),
+            ("<div class='modal-body'>Terima kasih sudah mendaftar</div>", "middle", "in dialog"),
             ("<p>Artikel ini telah tayang di Kabar Lembah dengan judul lain</p>", "end",
              "call to action"),
             ("<p>Ikuti kami di Google News</p>", "middle", "call to action"),
@@ -242,6 +263,20 @@ class TestHeadlineAndLead:
     def test_as_the_description_says(self) -> None:
         inside = f"<div><span>{FIRST}</span></div>{self.TEXT}"
         assert self.lead(inside, FIRST) == FIRST
+        long = f"{FIRST} {SECOND * 8}"
+        assert self.lead(f"<div>{long}</div>{self.TEXT}", FIRST) == long
+        assert self.lead(f"<div>{long}</div>{self.TEXT}", "") is None
+
+    def test_several_subtitles(self) -> None:
+        inside = f"<div class=subtitles><h2>{FIRST}</h2><h2>{SECOND}</h2><h2>Kota</h2></div>"
+        page = f"<h1>{self.TITLE}</h1>{inside}{self.TEXT.replace(SECOND, LAST)}"
+        assert self.lead(page) == f"{FIRST} {SECOND}"
+
+    def test_far_above_where_it_is_named(self) -> None:
+        offers = "<p>Langganan</p>" * 60
+        inside = f"<h1>{self.TITLE}</h1><div class=standfirst>{FIRST}</div>{offers}{self.TEXT}"
+        assert self.lead(inside) == FIRST
+        assert self.lead(inside.replace("standfirst", "x")) is None
 
     def test_not_when_it_is_a_paragraph_like_the_others(self) -> None:
         inside = f"<div><p>{FIRST}</p><p>{SECOND}</p><p>{THIRD}</p></div>"
@@ -284,6 +319,41 @@ class TestFurniture:
         text = "".join(f"<p>{one}</p>" for one in (FIRST, SECOND, f"{FIRST} {SECOND}"))
         lines = judged(f"{text}<h2>Konteks</h2><p>{below}</p>", Facts(repeated=repeated))
         assert ("Konteks" in [one.text for one in lines if not one.rule]) is kept
+
+
+class TestOutside:
+    """What stands at the end and not in the element that holds the text."""
+
+    PAGE = f"<div class=text><p>{FIRST}</p><p>{SECOND}</p><p>{THIRD}</p><p>{LAST}</p></div>"
+
+    def dropped(self, inside: str) -> list[str]:
+        return [one.text for one in judged(inside) if one.rule == "outside"]
+
+    def test_is_dropped(self) -> None:
+        inside = f"{self.PAGE}<div class=bawah><p>Tetap bersama Lembah</p></div>"
+        assert self.dropped(inside) == ["Tetap bersama Lembah"]
+
+    def test_not_in_the_middle_and_not_above(self) -> None:
+        inside = f"<div class=atas><p>Kata wali kota</p></div>{self.PAGE}"
+        assert not self.dropped(f"<div>{inside}</div>")
+
+    def test_not_what_is_shaped_like_the_text(self) -> None:
+        assert not self.dropped(f"{self.PAGE}<div class=text><p>Kata wali kota</p></div>")
+
+    def test_never_much(self) -> None:
+        items = "".join(f"<p>{number}. Perahu</p>" for number in range(20))
+        assert not self.dropped(f"{self.PAGE}<div class=bawah>{items}</div>")
+
+
+def test_a_text_about_subscriptions_keeps_them() -> None:
+    offers = "".join(f"<p>Sign up for plan {n}, cheap</p>" for n in range(6))
+    texts = f"<p>{FIRST}</p>{offers}" + f"<p>{SECOND}</p><p>{THIRD}</p><p>{LAST}</p>" * 3
+    assert not [one for one in judged(texts) if one.rule == "call to action"]
+
+
+def test_a_subhead_may_be_an_anchor_of_the_navigation() -> None:
+    assert rule("<h2 class=jump-to>Janji wali kota</h2>") == ""
+    assert rule("<p class=jump-to>Janji wali kota</p>") == "in navigation"
 
 
 def test_another_article_below() -> None:
@@ -368,12 +438,13 @@ class TestRules:
 
 PATTERNS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": pattern
-    for module in (clean, rules, segments, source)
+    for module in (clean, rules, scripted, segments, source)
     for name, pattern in vars(module).items()
     if isinstance(pattern, re.Pattern)
 }
 HOSTILE = (
     "<script ",
+    '<script type="application/json" ',
     "</svg",
     "<svg a='",
     "((a/b",

@@ -226,6 +226,14 @@ class TestBody:
         assert article.method == "json-ld"
         assert article.paragraphs == (self.PARTS[0], " ".join(self.PARTS[1:]))
 
+    @pytest.mark.parametrize("written", [True, False])
+    def test_whether_the_page_named_the_zone(self, written: bool) -> None:
+        at = f"2022-01-22T16:57{'+07:00' * written}"
+        head = f"<title>Jembatan</title><meta property=article:published_time content={at}>"
+        article = read(page(TEXT, head), url="https://lembah.co.id/1")
+        assert article.published_at == datetime.fromisoformat("2022-01-22T16:57+07:00")
+        assert article.zone_written is written
+
     def test_whose_it_is_and_how_sure(self) -> None:
         article = read(self.body(""))
         assert article.method == "container"

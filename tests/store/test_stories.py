@@ -138,8 +138,10 @@ def told(engine: Engine) -> list[tuple[str, Any]]:
     names = {one["id"]: one["name"] for one in rows(engine, Endpoint)}
     change(engine, Endpoint, due_at=NOON)
     batch = claim(engine, "deliver", 10, LEASE, NOON + HOUR)
+    if batch is None:
+        return []
     begun = []
-    for one in batch.rows if batch else ():
+    for one in batch.rows:
         sent = outbox.begin(engine, batch, one["id"], 10, NOON + HOUR)
         for each in sent:
             check_body(each.body)
