@@ -492,7 +492,8 @@ class TestAnyCrowd:
         using(server, work, at_once=at_once, spacing_seconds=spacing)
         assert rows.most_at_once <= at_once
         gaps = [after - before for before, after in zip(rows.began, rows.began[1:], strict=False)]
-        assert all(gap >= spacing for gap in gaps)
+        # To the microsecond, as waits are told: the sums of the test's own times are not exact.
+        assert all(round(gap, 6) >= spacing for gap in gaps)
         assert len(rows.began) >= rows.gives_up.count(False)
 
     def test_of_a_steady_stream_none_waits_for_ever(self, server: Valkey) -> None:
