@@ -300,6 +300,12 @@ class TestWrongValues:
         there = {f"TRANSLATE__{key.replace('.', '__').upper()}": "something"}
         assert load(TRANSLATE__ENGINES=engine, **there).translate.engines == (engine,)
 
+    def test_summaries_by_a_model_need_one(self, refusal: Refusal, load: Load) -> None:
+        message = refusal(PROCESS__SUMMARY_BY="llm")
+        assert message == 'process.summary_by = "llm" needs translate.openai.model'
+        found = load(PROCESS__SUMMARY_BY="llm", TRANSLATE__OPENAI__MODEL="small")
+        assert found.process.summary_by == "llm"
+
     def test_a_key_comes_without_the_end_of_its_line(self, load: Load) -> None:
         key = load(TRANSLATE__DEEPL__API_KEY=f" {SECRET}\n").translate.deepl.api_key
         assert key is not None

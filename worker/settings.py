@@ -199,6 +199,10 @@ class FetchSettings(_Section):
 
 class ProcessSettings(_Section):
     batch: int = Field(default=8, ge=1, le=100, description="articles a task claims at once")
+    summary_by: Literal["lead", "llm"] = Field(
+        default="lead",
+        description="llm: the model of translate.openai chooses a summary's sentences",
+    )
     summary_sentences: int = Field(default=4, ge=1, le=6, description="in a summary, at most")
     summary_characters: int = Field(default=600, ge=80, description="a summary's length at most")
 
@@ -430,6 +434,8 @@ class Settings(BaseSettings):
         ):
             if engine in translate.engines and not value:
                 raise ValueError(f"the engine {engine} needs translate.{key}")
+        if self.process.summary_by == "llm" and not translate.openai.model:
+            raise ValueError('process.summary_by = "llm" needs translate.openai.model')
         return self
 
     @field_validator("data_dir", "feeds_file", mode="before")

@@ -28,6 +28,7 @@ from worker.feeds import websub
 from worker.http import Response, redacted
 from worker.http.politeness import Ask, host_of
 from worker.language import translate as translation
+from worker.language.select import Selector
 from worker.settings import PollSettings, Settings, Stage
 from worker.store import articles as article_statements
 from worker.store import claims, pages, polls, processes, subscriptions, tallies
@@ -53,7 +54,7 @@ _PATIENCE = 0.25  # seconds; most answers are there by then
 _BROKEN_ENDPOINT = timedelta(minutes=5)
 _BROKEN_UPDATE = timedelta(hours=1)
 _AWAITED = timedelta(days=7)  # after which no endpoint waits for more publishers of a story
-_MOST_TRANSLATED = 2_000_000  # bytes of a translation service's answer
+_MOST_TRANSLATED = 2_000_000  # bytes of the answer of a translation service or a model
 _TOGETHER = 0.005  # seconds that an endpoint's attempts wait for others', to be stored with them
 _MOST_MESSENGERS = 2  # at a time in a process; each has 55 MB
 
@@ -116,6 +117,12 @@ class Context(batches.Context):
         cache = StoredTranslations(self.engine)
         return translation.open_chain(self.settings, self._post, cache)
 
+    @cached_property
+    def selector(self) -> Selector | None:
+        """Who chooses the sentences of summaries, where a model does."""
+        is_on = self.settings.process.summary_by == "llm"
+        return Selector(self.settings, self._post) if is_on else None
+
     def stop(self, seconds: float) -> None:
         """As for all contexts; the engines end too."""
         if "translators" in vars(self):
@@ -125,7 +132,7 @@ class Context(batches.Context):
     def _post(
         self, url: str, body: bytes, *, headers: Mapping[str, str], timeout_seconds: float
     ) -> Response:
-        """Ask a translation service that the user has named; for the task's own thread."""
+        """Ask a service that the user has named; for the task's own thread."""
         asked = self.client.post(
             url,
             body,
@@ -349,6 +356,7 @@ def process() -> None:
     my = context()
     if not (claim := _claim(my, "process", my.settings.process.batch)):
         return
+    clock = Clock(claim)
     sources = {source.article_id: source for source in article_statements.sources(my.engine, claim)}
     wait = timedelta(seconds=my.settings.translate.wait_seconds)
 
@@ -358,7 +366,7 @@ def process() -> None:
             if row["expiries"] >= MAX_EXPIRIES:
                 outcome = language.crashed(source, my.settings)
             else:
-                outcome = language.process(source, my.settings)
+                outcome = _told_by_model(my, language.process(source, my.settings), clock)
             log.info("processed", language=outcome.language, words=outcome.article.word_count,
                      reason=outcome.reason)  # fmt: skip
         return outcome
@@ -368,7 +376,20 @@ def process() -> None:
         for stage in dict.fromkeys(outcome.next_stage for outcome in outcomes):
             my.wakes.wake(stage)
 
-    commit_in_groups(batches.each(one, batches.in_time(my, claim)), commit)
+    # Alongside: while a model thinks, what is done already goes on.
+    store_all = commit_alongside if my.selector else commit_in_groups
+    store_all(batches.each(one, batches.in_time(my, claim)), commit)
+
+
+def _told_by_model(
+    my: Context, outcome: language.ProcessOutcome, clock: Clock
+) -> language.ProcessOutcome:
+    """With the summary that a model chose, where it is to and does."""
+    if not my.selector:
+        return outcome
+    article, left = outcome.article, clock.seconds_left - _MARGIN
+    summary = my.selector.select(article.text, outcome.language, article.title, seconds=left)
+    return replace(outcome, summary=summary) if summary else outcome
 
 
 @shared_task(name="kabar.translate", ignore_result=True)

@@ -171,6 +171,19 @@ def test_numbers_in_other_words_are_the_same(said: str, output: str) -> None:
     assert "numbers" not in of(output, said).soft
 
 
+def test_a_small_number_that_became_another_is_marked() -> None:
+    said = "Korban berusia 5 tahun."
+    assert of("The victim is 7 years old.", said).soft == ("numbers",)
+
+
+def test_what_is_translated_in_part_only_is_a_copy() -> None:
+    said = "Warga diminta melapor sebelum pukul 16.00 WIB karena kenaikan tarif sekitar Rp3,5 juta."
+    output = (
+        "Residents are diminta melapor before 4 p.m. karena kenaikan tarif around Rp3.5 million."
+    )
+    assert "copy" in of(output, said).hard
+
+
 @pytest.mark.parametrize(
     ("said", "output", "source"),
     [

@@ -5,6 +5,7 @@ where that is one, else its lead.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import chain, islice, repeat
 
 from worker.articles import dateline
@@ -29,8 +30,9 @@ _NO_BLANK_AFTER = re.compile(r"[。．！？」』）]$")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A summary and the method that made it: `publisher`, `lead` or `lead+publisher`; `feed` where
-    nothing was read of an article but what its feed says.
+    """A summary and the method that made it: `publisher`, `lead` or `lead+publisher`; `llm` where a
+    language model chose the sentences, `feed` where nothing was read of an article but what its
+    feed says.
     """
 
     text: str
@@ -85,6 +87,19 @@ def candidates(
     repeats the title are not among them, unless there is nothing else.
     """
     return list(islice(_Lead(text[:_READ], language, title), most))
+
+
+def chosen(sentences: Sequence[str], settings: ProcessSettings) -> Summary | None:
+    """The summary of just these sentences, None where they are none, or more than it may hold."""
+    if not 0 < len(sentences) <= settings.summary_sentences:
+        return None
+    text = reduce(_joined, sentences)
+    return Summary(text, "llm") if len(text) <= longest(sentences[0], settings) else None
+
+
+def longest(first: str, settings: ProcessSettings) -> int:
+    """Characters that a summary may have whose first sentence is `first`."""
+    return settings.summary_characters // _share(first)
 
 
 def _is_how_it_begins(description: str, text: str) -> bool:
@@ -148,8 +163,8 @@ def _filled(told: Sequence[str], lead: Iterable[str], settings: ProcessSettings)
     most = enough = 0
     for source, sentence in chain(zip(repeat("publisher"), told), zip(repeat("lead"), lead)):
         if not text:
-            share = 2 if is_dense(sentence) else 1
-            most, enough = settings.summary_characters // share, _ENOUGH_CHARACTERS // share
+            most = longest(sentence, settings)
+            enough = _ENOUGH_CHARACTERS // _share(sentence)
         number = sum(taken.values())
         is_enough = number >= _ENOUGH_SENTENCES and len(text) >= enough
         if number == settings.summary_sentences or (source == "lead" and is_enough):
@@ -161,6 +176,10 @@ def _filled(told: Sequence[str], lead: Iterable[str], settings: ProcessSettings)
         taken[source] += 1
     method = "+".join(source for source, number in taken.items() if number)
     return Summary(text, method) if text else None
+
+
+def _share(sentence: str) -> int:
+    return 2 if is_dense(sentence) else 1
 
 
 def _joined(text: str, sentence: str) -> str:

@@ -14,6 +14,7 @@ _DENSE_WORD = 2.5  # characters
 _TELLING = 4  # letters
 _ALIKE = 0.6  # of a sentence's pairs of words, in the others
 _REPEATED = 0.8  # of a sentence's words, in the title
+_LONGER = 1.5  # than the title, and it has more to say
 
 
 @lru_cache(maxsize=64)  # a sentence is asked for its words again and again, and then never more
@@ -42,7 +43,7 @@ def is_dense(text: str) -> bool:
 
 def repeats(sentence: str, title: str) -> bool:
     """Whether a sentence is the title once more, or nearly."""
-    if not title or len(sentence) > 2 * len(title):
+    if len(sentence) > _LONGER * len(title):
         return False
     of_sentence, of_title = words(sentence), set(words(title))
     return bool(of_sentence) and (

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from worker.http import Response
 from worker.language.judge import Verdict, judge
 from worker.language.targets import needed
 from worker.language.translate.deepl import DeepL
@@ -22,7 +21,7 @@ from worker.language.translate.limits import Portions, Rate, Rests
 from worker.language.translate.local_llm import LocalLlm
 from worker.language.translate.openai import OpenAi
 from worker.language.translate.records import Pair
-from worker.language.translate.services import Post
+from worker.language.translate.services import Post, counted
 from worker.reasons import Reason
 from worker.settings import Settings, TranslateSettings
 
@@ -96,23 +95,15 @@ def open_chain(settings: Settings, post: Post, cache: Cache) -> "Chain":
     makers: dict[str, Callable[[], Engine]] = {
         "firefox": lambda: Firefox(mine.firefox, directory, settings.http),
         "local-llm": lambda: LocalLlm(mine.local_llm, directory),
-        "openai": lambda: OpenAi(mine.openai, _counted(post, rates["openai"])),
+        "openai": lambda: OpenAi(mine.openai, counted(post, rates["openai"])),
         "libretranslate": lambda: LibreTranslate(
-            mine.libretranslate, _counted(post, rates["libretranslate"])
+            mine.libretranslate, counted(post, rates["libretranslate"])
         ),
-        "deepl": lambda: DeepL(mine.deepl, _counted(post, rates["deepl"])),
-        "google": lambda: Google(mine.google, _counted(post, rates["google"])),
+        "deepl": lambda: DeepL(mine.deepl, counted(post, rates["deepl"])),
+        "google": lambda: Google(mine.google, counted(post, rates["google"])),
     }
     engines = [makers[name]() for name in dict.fromkeys(mine.engines) if name != "none"]
     return Chain(engines, mine, cache, rates=rates)
-
-
-def _counted(post: Post, rate: Rate) -> Post:
-    def counted(*args: Any, **options: Any) -> Response:
-        rate.take(time.monotonic())
-        return post(*args, **options)
-
-    return counted
 
 
 def crashed(texts: Texts, targets: Sequence[str]) -> TranslateOutcome:

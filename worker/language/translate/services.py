@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.http import Response
 from worker.language.translate.engines import EngineError
+from worker.language.translate.limits import Rate
 from worker.reasons import Reason
 from worker.settings import HttpEngineSettings
 
@@ -18,6 +19,16 @@ Post = Callable[..., Response]
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _TOO_MUCH = 413
 _LONGEST_DETAIL = 300
+
+
+def counted(post: Post, rate: Rate) -> Post:
+    """`post`, with each of its requests noted in `rate`."""
+
+    def noted(*args: Any, **options: Any) -> Response:
+        rate.take(time.monotonic())
+        return post(*args, **options)
+
+    return noted
 
 
 class ServiceError(EngineError):
