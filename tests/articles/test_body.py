@@ -57,7 +57,6 @@ class TestOwn:
     def test_nothing_of_an_empty_page(self) -> None:
         assert not Own(read("")).lines()
 
-
     def test_a_heading_beside_the_element_of_its_short_paragraph(self) -> None:
         short = "Perahu itu tetap berlayar setiap jam sekali."
         page = read(

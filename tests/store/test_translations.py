@@ -116,6 +116,7 @@ class TestCache:
         cache.keep({key(): Translation("N\0L \ud800", "opus", "1")})
         assert cache.find([key()])[key()].text == "N\ufffdL ?"
 
+    @pytest.mark.slow
     def test_processes_that_keep_the_same_do_not_wait_for_each_other_for_good(
         self, store_settings: Settings
     ) -> None:

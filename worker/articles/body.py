@@ -22,7 +22,8 @@ _NEVER_OWN = _OUTSIDE | {"teaser"}
 _OF_THE_TEXT = frozenset(("paywall", "lead"))  # "subhead", "subtitle" are also called so
 _PARTS = frozenset(("ul", "ol", "dl", "blockquote", "pre", "table", "tbody", "tr"))
 _COLUMNS = frozenset(("td", "th"))
-_SUBHEADS = frozenset(("h2", "h3", "h4"))
+_NO_SUBHEADS = frozenset(("h1", "h5", "h6"))
+_LONGEST_HEADING = 150
 _CELLS = frozenset(("li", "td", "th", "dt", "dd"))
 _NONE: frozenset[str] = frozenset()
 _SHORT = 600  # characters; a body as short as that is doubted
@@ -90,7 +91,8 @@ class Line:
 
 def fold(text: str) -> str:
     """`text` as phrases are compared: without case, typographic quotes and soft hyphens."""
-    return text.casefold().translate(_QUOTES).strip()
+    folded = text.casefold().strip()
+    return folded if folded.isascii() else folded.translate(_QUOTES).strip()
 
 
 def line(text: str, segment: Segment | None) -> Line:
@@ -233,7 +235,7 @@ class Own:
                 continue
             is_inside = self._holds(one.container)
             is_between = first_prose < one.index < last_prose
-            if one.element in HEADINGS and not is_inside:
+            if _is_heading(one) and not is_inside:
                 if is_between and one.links < 0.5 * len(one.text) and not one.hints - _OF_THE_TEXT:
                     heading = one
             elif (is_inside and not _is_menu(one)) or (is_between and _may_be_between(one)):
@@ -261,6 +263,13 @@ def _richest(page: Segments) -> tuple[str, ...]:
         if one.prose:
             sizes[one.shape] = sizes.get(one.shape, 0) + one.prose
     return max(sizes, key=lambda shape: sizes[shape], default=())
+
+
+def _is_heading(one: Segment) -> bool:
+    """Whether it is an element of headings, or one whose class says "subheadline" and the like."""
+    if one.element in HEADINGS:
+        return True
+    return "lead" in one.hints <= _OF_THE_TEXT and len(one.text) <= _LONGEST_HEADING
 
 
 def _is_part(one: Container) -> bool:
@@ -341,11 +350,10 @@ def _may_be_body(one: Segment) -> bool:
 
 
 def put_back(lines: list[Line], page: Segments) -> list[Line]:
-    """Add the paragraphs that stand in an element like those of the kept ones: an advertisement
-    in the middle of an article makes two of it.
+    """Add the paragraphs that stand in an element like those of the kept ones, since an
+    advertisement in the middle of an article makes two of it; and the subheads above any.
     """
-    kept = [one for one in lines if one.segment]
-    prose = [(one.segment, len(one.text)) for one in kept if one.segment and one.is_prose]
+    prose = [(one.segment, len(one.text)) for one in lines if one.segment and one.is_prose]
     total = sum(size for _, size in prose)
     if total < _LEAST_BODY:
         return lines
@@ -354,27 +362,26 @@ def put_back(lines: list[Line], page: Segments) -> list[Line]:
         shapes[segment.shape] = shapes.get(segment.shape, 0) + size
     main = {shape for shape, size in shapes.items() if size >= _MAIN_SHAPE * total}
     articles = {segment.article for segment, _ in prose}
-    inside = {one.segment.index for one in kept if one.segment}
+    inside = {one.segment.index for one in lines if one.segment}
+    start = min(inside)
     have = {one.folded for one in lines}
     text = "\n".join(have)
-    start = min(inside)
-    outside = [
-        one
-        for one in page.all
-        if one.index not in inside
-        and one.article in articles
-        and (_is_ingredient(one) or (one.index > start and _may_be_body(one) and one.shape in main))
-    ]
+    others = [one for one in page.all if one.index not in inside and one.article in articles]
     added = [
         one
-        for one in outside[:_MOST_ADDED]
-        if (fold(one.text)[:60] not in text if one.is_prose else fold(one.text) not in have)
-    ]
+        for one in others
+        if (_is_ingredient(one) or (one.index > start and _may_be_body(one) and one.shape in main))
+        and (fold(one.text)[:60] not in text if one.is_prose else fold(one.text) not in have)
+    ][:_MOST_ADDED]
     inside |= {one.index for one in added}
-    for one in page.all[start:]:
-        if one.index not in inside and one.article in articles and _is_subhead(one, page, inside):
-            if len(added) < _MOST_ADDED and fold(one.text) not in have:
-                added.append(one)
+    added += [
+        one
+        for one in others
+        if one.index > start
+        and one.index not in inside
+        and _is_subhead(one, page, inside)
+        and fold(one.text) not in have
+    ][:_MOST_ADDED]
     return _merge(lines, sorted(added, key=_index)) if added else lines
 
 
@@ -388,7 +395,7 @@ def _is_ingredient(one: Segment) -> bool:
 
 def _is_subhead(one: Segment, page: Segments, inside: Collection[int]) -> bool:
     """A heading right above a kept paragraph."""
-    if one.element not in _SUBHEADS or one.links > 0.5 * len(one.text):
+    if not _is_heading(one) or one.element in _NO_SUBHEADS or one.links > 0.5 * len(one.text):
         return False
     if one.hints - _OF_THE_TEXT:
         return False

@@ -330,7 +330,7 @@ def _outside(case: _Case) -> None:
         if line.segment is None:
             continue
         place = line.segment.container
-        if line.before <= 0.5 * total or home in _around(place):
+        if line.before <= 0.5 * total or any(one is home for one in _around(place)):
             break
         if shapes.get(place.shape, 0) < _MAIN_SHAPE * total:
             found.append(line)

@@ -60,10 +60,11 @@ class CleanArticle:
 
     `text` is `paragraphs`, a blank line between; given either, the other follows, and `paragraphs`
     counts. `lead` (the standfirst) is no part of it. Times are aware and to the minute, midnight
-    where only a day is known; `zone_written` says whether the page named the zone of the first,
-    which is the site's otherwise. `language` is as the page declares it. `method` names who found the
-    body; `confidence` (0 to 1) is how sure that is, see `docs/extraction.md`. `blocks` is what the
-    body was judged by: that, and what was dropped of it as the site's furniture.
+    where only a day is known; `zone_written` says whether the page named the zone of
+    `published_at`, which is the site's otherwise. `language` is as the page declares it. `method`
+    names who found the body; `confidence` (0 to 1) is how sure that is, see `docs/extraction.md`.
+    `blocks` is what the body was judged by: that, and what was dropped of it as the site's
+    furniture.
     """
 
     title: str

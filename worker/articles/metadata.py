@@ -9,6 +9,8 @@ from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from lxml.etree import XPath
+
 from worker.articles import jsonld, moments, people, picture, plain, shown
 from worker.articles.credits import Credits
 from worker.articles.head import LONGEST_URL, Head, absolute, bare, text_of
@@ -303,18 +305,20 @@ _WHOLE = frozenset(
 )  # fmt: skip
 
 
+_TO_ALL = XPath(
+    "descendant::a[contains(@href, 'all') or contains(@href, 'All') or contains(@href, 'komplett')]"
+)
+
+
 def _show_all(page: Head) -> str | None:
     """A link to the article on one page: with such words, and to the same path."""
     here = bare(page.url)
-    for element in islice(page.root.iter("a"), 2_000):
-        href = element.get("href", "")
-        if "all" not in href.lower() and "komplett" not in href.lower():
-            continue
-        url = absolute(href, page.base)
+    for element in islice(_TO_ALL(page.root), 200):
+        url = absolute(element.get("href", ""), page.base)
         if (
             url
             and bare(url).startswith(here)
-            and (plain.key(text_of(element)) in _WHOLE or "page=all" in href)
+            and (plain.key(text_of(element)) in _WHOLE or "page=all" in url)
         ):
             return url
     return None

@@ -5,7 +5,8 @@ from html import unescape
 
 _TAG = re.compile(r"<(?:[a-zA-Z/!][^<>]{0,300})>")
 _CONTROLS = dict.fromkeys([*range(9), 11, *range(14, 32), *range(127, 133), *range(134, 160)])
-_INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x2060, 0xFEFF, 0xFFFC])
+_REPLACED = "\ufffc"  # the one of these that counts as printable
+_INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x2060, 0xFEFF, ord(_REPLACED)])
 _DROPPED = _CONTROLS | _INVISIBLE | dict.fromkeys(range(0xD800, 0xE000))
 
 
@@ -23,7 +24,9 @@ def line(value: object, longest: int = 1_000) -> str:
             text = unescape(text)
     if "<" in text:
         text = _TAG.sub("", text)
-    return " ".join(text.translate(_DROPPED).split())[:longest].rstrip()
+    if not text.isprintable() or _REPLACED in text:  # it takes a step for each character
+        text = text.translate(_DROPPED)
+    return " ".join(text.split())[:longest].rstrip()
 
 
 def key(text: str) -> str:

@@ -36,7 +36,10 @@ class Phrases:
         self._by_start: dict[str, list[str]] = {}
         for phrase in sorted(self.all, key=len, reverse=True):
             self._by_start.setdefault(phrase[:_PREFIX], []).append(phrase)
-        self._first_words = frozenset(found[0] for one in self.all if (found := _WORD.findall(one)))
+        self._by_word: dict[str, list[str]] = {}
+        for phrase in self.all:
+            for word in _WORD.findall(phrase)[:1]:
+                self._by_word.setdefault(word, []).append(phrase)
 
     def begin(self, folded: str) -> int:
         """The length of the longest phrase that the folded line begins with, else 0."""
@@ -48,13 +51,11 @@ class Phrases:
 
     def within(self, folded: str) -> bool:
         """Whether the folded line holds one of the phrases."""
-        # Most lines hold no word that any of them begins with, and need not be searched for all.
-        if (
-            self._first_words.isdisjoint(_WORD.findall(folded))
-            and max(folded, default="") < _UNSPACED
-        ):
-            return False
-        return any(phrase in folded for phrase in self.all)
+        if max(folded, default="") >= _UNSPACED:
+            return any(phrase in folded for phrase in self.all)
+        # Most lines hold no word that any of them begins with.
+        words = self._by_word.keys() & _WORD.findall(folded)
+        return any(phrase in folded for word in words for phrase in self._by_word[word])
 
 
 def _is_end(folded: str, at: int) -> bool:

@@ -164,13 +164,13 @@ class Hints:
         return found
 
     def _read(self, element: str, names: str) -> frozenset[str]:
-        words = [word.lower() for word in _WORD.findall(names)]
-        found = {
-            hint
-            for at, word in enumerate(words, 1)
-            for rest, hint in self._phrases.get(word, ())
-            if not rest or words[at : at + len(rest)] == rest
-        }
+        words = " ".join(_WORD.findall(names)).lower().split()
+        found = set()
+        if not self._phrases.keys().isdisjoint(words):
+            for at, word in enumerate(words, 1):
+                for rest, hint in self._phrases.get(word, ()):
+                    if not rest or words[at : at + len(rest)] == rest:
+                        found.add(hint)
         if element in _HINTING_ELEMENTS:
             found.add(_HINTING_ELEMENTS[element])
         return frozenset(found)
@@ -339,23 +339,28 @@ def _hint(segments: Sequence[Segment]) -> None:
         for mark in one.marks:
             mark.prose += len(one.text)
     total = sum(len(one.text) for one in prose)
-    most = _MOST_OF_PAGE * total
-    limits = (most, _MOST_OF_LIST * total)
+    limits = (_MOST_OF_PAGE * total, _MOST_OF_LIST * total)
     for one in segments:
         if one.marks:
             one.hints = _union(m for m in one.marks if m.prose <= limits[m.is_list])
-    marked: dict[str, int] = {}
-    for one in prose:
-        for hint in one.hints:
-            marked[hint] = marked.get(hint, 0) + len(one.text)
-    void = {hint for hint, size in marked.items() if hint in _MAYBE and size > most}
+    void = _void(prose, _MOST_OF_PAGE * total)
     for one in segments:
         if one.hints:
             one.hints -= void
             if "box" in one.hints and not _is_box(one, _MOST_OF_BOX * total):
                 one.hints -= {"box"}
-        if one.is_prose and not one.hints:
+    for one in prose:
+        if not one.hints:
             one.container.prose += len(one.text)
+
+
+def _void(prose: Iterable[Segment], most: float) -> set[str]:
+    """The hints that together have more of the prose, and may be the article."""
+    marked: dict[str, int] = {}
+    for one in prose:
+        for hint in one.hints & _MAYBE:
+            marked[hint] = marked.get(hint, 0) + len(one.text)
+    return {hint for hint, size in marked.items() if size > most}
 
 
 def _union(marks: Iterable[Mark]) -> frozenset[str]:
