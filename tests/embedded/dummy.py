@@ -19,6 +19,8 @@ def main() -> None:
     if options.crash is not None:
         sys.exit(options.crash)
     signal.signal(signal.SIGTERM, lambda number, frame: end(options))
+    # A shell has what it runs in the background ignore this one, tests too.
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if options.deaf:
         for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
