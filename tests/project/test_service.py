@@ -20,6 +20,7 @@ def _value(key: str) -> str:
     return line.partition("=")[2]
 
 
+@pytest.mark.slow
 def test_what_the_unit_starts_says_that_it_is_ready_and_ends_when_asked(tmp_path: Path) -> None:
     program, *arguments = _value("ExecStart").split()
     command = [str(Path(sys.executable).with_name(Path(program).name)), *arguments]

@@ -366,6 +366,7 @@ class TestTold:
         assert delivery == {"id": row(engine, Delivery)["id"], "state": "pending"}
 
 
+@pytest.mark.slow
 class TestAtOnce:
     def test_eight_tell_of_it_once(self, engine: Engine, store_settings: Settings) -> None:
         add_endpoint(engine)

@@ -1,7 +1,7 @@
 """The body of an article: which extraction of its page to believe, and what that left out."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from worker.articles.segments import (
     HEADINGS,
@@ -68,6 +68,10 @@ class Line:
     rule: str = ""
     before: int = 0
     after: int = 0
+    is_prose: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_prose = is_prose(self.text, round(self.links * len(self.text)))
 
     @property
     def hints(self) -> frozenset[str]:
@@ -76,10 +80,6 @@ class Line:
     @property
     def element(self) -> str:
         return self.segment.element if self.segment else ""
-
-    @property
-    def is_prose(self) -> bool:
-        return is_prose(self.text, round(self.links * len(self.text)))
 
     @property
     def is_heading(self) -> bool:
