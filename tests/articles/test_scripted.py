@@ -71,3 +71,15 @@ def test_a_page_that_shows_its_article_is_not_asked() -> None:
     raw = document({"html": ARTICLE * 9}).replace("<div id=root>", f"<div id=root>{shown}")
     article = extract(Page("https://lembah.example/1", raw.encode(), None, datetime.now(UTC)))
     assert (len(article.paragraphs), article.method) == (5, "fast")
+
+
+def test_a_line_break_before_the_data_does_no_harm() -> None:
+    data = json.dumps({"body": ARTICLE})
+    page = f'<script type="application/json">\n{data}</script>'
+    assert scripted.html(page) == ARTICLE
+
+
+def test_drawings_are_no_paragraphs() -> None:
+    drawing = f"<svg>{'<path d=M0z>' * 400}</svg>"
+    data = json.dumps({"icon": drawing, "body": ARTICLE})
+    assert scripted.html(f'<script type="application/json">{data}</script>') == ARTICLE

@@ -14,7 +14,8 @@ _LARGEST = 2_000_000  # characters of a page, and of one string
 _MOST = 20_000  # values of one document
 _MOST_CHUNKS = 1_000
 _PARAGRAPHS = 3  # that an article has at least
-_DATA = re.compile(r'<script[^<>]{0,300}?type="application/json"[^<>]{0,300}>')
+_DATA = re.compile(r'<script[^<>]{0,300}?type="application/json"[^<>]{0,300}>\s{0,100}')
+_P = re.compile(r"<p[\s>]")
 _CHUNK = "self.__next_f.push("
 _ROW = re.compile(r"[0-9a-f]{1,8}:(?:T([0-9a-f]{1,8}),)?")
 _DECODER = json.JSONDecoder(strict=False)
@@ -24,7 +25,7 @@ def html(raw: str) -> str | None:
     """The longest string of the page's data that holds paragraphs of HTML."""
     if len(raw) > _LARGEST:
         return None
-    found = (one for one in _strings(raw) if one.count("<p") >= _PARAGRAPHS)
+    found = (one for one in _strings(raw) if len(_P.findall(one)) >= _PARAGRAPHS)
     return max(found, key=len, default=None)
 
 
