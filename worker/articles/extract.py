@@ -249,14 +249,14 @@ class _Reading:
         size = sum(map(len, kept))
         declared = self._metadata.article_body or ""
         if len(declared) <= 2 * size:
-            return kept if size >= _FEW else self._scripted() or kept
+            return kept if size >= _FEW else self._scripted(2 * size) or kept
         self._method = "json-ld"
         lines = [line for line in declared.splitlines() if line.strip()]
         if len(lines) == 1:
             lines = list(_cut(lines[0], self._segments)) or lines
         return [_plain(line) for line in lines]
 
-    def _scripted(self) -> list[str]:
+    def _scripted(self, more_than: int) -> list[str]:
         markup = scripted.html(self._raw) if isinstance(self._raw, str) else None
         tree = source.parse(markup) if markup else None
         if tree is None:
@@ -265,7 +265,7 @@ class _Reading:
         lines = body.all_of(page)
         clean.judge(lines, page, self._facts, rules.load(), self._site)
         found = [_plain(line.text) for line in lines if not line.rule]
-        if sum(map(len, found)) < _MIN_CHARACTERS:
+        if sum(map(len, found)) < max(_MIN_CHARACTERS, more_than):
             return []
         self._lines, self._method = lines, "script"
         return found
