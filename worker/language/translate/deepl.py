@@ -1,11 +1,9 @@
 """DeepL's API, version 2: https://developers.deepl.com/docs/api-reference/translate."""
 
-import time
 from collections.abc import Sequence
 
-from worker.language.translate.engines import Translation
 from worker.language.translate.records import is_traditional
-from worker.language.translate.services import Post, Service, ServiceError, strings, translated
+from worker.language.translate.services import Post, Service, ServiceEngine, ServiceError, strings
 from worker.reasons import Reason
 from worker.settings import HttpEngineSettings
 
@@ -40,11 +38,12 @@ _TARGETS = {
 _VARIANTS = frozenset({"en-GB", "en-US", "es-419", "pt-BR", "pt-PT", "zh-Hans", "zh-Hant"})
 
 
-class DeepL:
+class DeepL(ServiceEngine):
     """The engine `deepl`."""
 
     name = "deepl"
-    is_llm = False
+    most_texts = _MOST_TEXTS
+    most_characters = _MOST_CHARACTERS
 
     def __init__(self, settings: HttpEngineSettings, post: Post) -> None:
         key = settings.api_key.get_secret_value() if settings.api_key else ""
@@ -59,23 +58,8 @@ class DeepL:
         known, wanted = _primary(_source(source)), _primary(_target(target))
         return known in _LANGUAGES and wanted in _LANGUAGES and known != wanted
 
-    def translate(
-        self, texts: Sequence[str], source: str, target: str, *, seconds: float
-    ) -> list[Translation]:
-        """As `Engine.translate`."""
-        deadline = time.monotonic() + seconds
-
-        def ask(batch: Sequence[str]) -> list[str]:
-            return self._ask(batch, source, target, deadline)
-
-        made = translated(texts, ask, most_texts=_MOST_TEXTS, most_characters=_MOST_CHARACTERS)
-        model = self.model(source, target)
-        return [Translation(text, self.name, model) for text in made]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+    def ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+        """As `ServiceEngine.ask`."""
         request = {
             "text": batch,
             "source_lang": _source(source).upper(),

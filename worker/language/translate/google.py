@@ -3,13 +3,12 @@ https://cloud.google.com/translate/docs/reference/rest/v2/translate.
 """
 
 import html
-import time
 from collections.abc import Sequence
 from typing import Any
 
-from worker.language.translate.engines import EngineError, Translation
+from worker.language.translate.engines import EngineError
 from worker.language.translate.records import is_traditional
-from worker.language.translate.services import Post, Service, ServiceError, strings, translated
+from worker.language.translate.services import Post, Service, ServiceEngine, ServiceError, strings
 from worker.reasons import Reason
 from worker.settings import HttpEngineSettings
 
@@ -23,11 +22,12 @@ _RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 _QUOTA_REASONS = frozenset({"dailyLimitExceeded", "quotaExceeded"})
 
 
-class Google:
+class Google(ServiceEngine):
     """The engine `google`."""
 
     name = "google"
-    is_llm = False
+    most_texts = _MOST_TEXTS
+    most_characters = _MOST_CHARACTERS
 
     def __init__(self, settings: HttpEngineSettings, post: Post) -> None:
         self._service = Service(settings, post, _URL)
@@ -40,23 +40,8 @@ class Google:
         """Any two languages."""
         return _code(source) != _code(target)
 
-    def translate(
-        self, texts: Sequence[str], source: str, target: str, *, seconds: float
-    ) -> list[Translation]:
-        """As `Engine.translate`."""
-        deadline = time.monotonic() + seconds
-
-        def ask(batch: Sequence[str]) -> list[str]:
-            return self._ask(batch, source, target, deadline)
-
-        made = translated(texts, ask, most_texts=_MOST_TEXTS, most_characters=_MOST_CHARACTERS)
-        model = self.model(source, target)
-        return [Translation(text, self.name, model) for text in made]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+    def ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+        """As `ServiceEngine.ask`."""
         request = {"q": batch, "source": _code(source), "target": _code(target), "format": "text"}
         headers = {"X-Goog-Api-Key": self._service.key}  # in the URL it would be in every log
         try:

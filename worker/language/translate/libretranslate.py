@@ -1,17 +1,15 @@
 """LibreTranslate, one's own or the public one: https://docs.libretranslate.com."""
 
-import time
 from collections.abc import Sequence
 
-from worker.language.translate.engines import Translation
 from worker.language.translate.records import is_traditional
 from worker.language.translate.services import (
     Post,
     Service,
+    ServiceEngine,
     ServiceError,
     TooMuchError,
     strings,
-    translated,
 )
 from worker.settings import HttpEngineSettings
 
@@ -23,11 +21,12 @@ _OVER_A_LIMIT = "exceeds text limit"
 _CODES = {"pt-BR": "pt-BR", "zh": "zh-Hans", "no": "nb"}
 
 
-class LibreTranslate:
+class LibreTranslate(ServiceEngine):
     """The engine `libretranslate`. Which pairs the server has, only the server knows."""
 
     name = "libretranslate"
-    is_llm = False
+    most_texts = _MOST_TEXTS
+    most_characters = _MOST_CHARACTERS
 
     def __init__(self, settings: HttpEngineSettings, post: Post) -> None:
         self._service = Service(settings, post, _URL)
@@ -40,23 +39,8 @@ class LibreTranslate:
         """Any two languages."""
         return _code(source) != _code(target)
 
-    def translate(
-        self, texts: Sequence[str], source: str, target: str, *, seconds: float
-    ) -> list[Translation]:
-        """As `Engine.translate`."""
-        deadline = time.monotonic() + seconds
-
-        def ask(batch: Sequence[str]) -> list[str]:
-            return self._ask(batch, source, target, deadline)
-
-        made = translated(texts, ask, most_texts=_MOST_TEXTS, most_characters=_MOST_CHARACTERS)
-        model = self.model(source, target)
-        return [Translation(text, self.name, model) for text in made]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+    def ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+        """As `ServiceEngine.ask`."""
         request = {"q": batch, "source": _code(source), "target": _code(target), "format": "text"}
         if self._service.key:
             request["api_key"] = self._service.key

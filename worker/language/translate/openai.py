@@ -3,14 +3,12 @@
 import json
 import re
 import secrets
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from worker.language.translate import prompts
 from worker.language.translate.chat import Chat
-from worker.language.translate.engines import Translation
-from worker.language.translate.services import Post, TooMuchError, translated
+from worker.language.translate.services import Post, ServiceEngine, TooMuchError
 from worker.settings import OpenAiSettings
 
 _MOST_TEXTS = 16
@@ -20,11 +18,13 @@ _FENCED = re.compile(r"```[^\n`]*\n?(.*?)\n?```", re.DOTALL)
 _EMPHASIS = ("**", "__", "`")
 
 
-class OpenAi:
+class OpenAi(ServiceEngine):
     """Texts go out and come back as numbered JSON."""
 
     name = "openai"
     is_llm = True
+    most_texts = _MOST_TEXTS
+    most_characters = _MOST_CHARACTERS
 
     def __init__(self, settings: OpenAiSettings, post: Post) -> None:
         self._chat = Chat(settings, post)
@@ -38,22 +38,8 @@ class OpenAi:
         """Any two languages: what comes of it is judged."""
         return source != target
 
-    def translate(
-        self, texts: Sequence[str], source: str, target: str, *, seconds: float
-    ) -> list[Translation]:
-        """As `Engine.translate`."""
-        deadline = time.monotonic() + seconds
-
-        def ask(batch: Sequence[str]) -> list[str]:
-            return self._ask(batch, source, target, deadline)
-
-        made = translated(texts, ask, most_texts=_MOST_TEXTS, most_characters=_MOST_CHARACTERS)
-        return [Translation(text, self.name, self._model) for text in made]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+    def ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+        """As `ServiceEngine.ask`."""
         nonce = secrets.token_hex(8)
         messages = prompts.messages(batch, source, target, nonce)
         # A token a character is the most that any script needs.

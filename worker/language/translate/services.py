@@ -2,13 +2,14 @@
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
 from worker.http import Response
-from worker.language.translate.engines import EngineError
+from worker.language.translate.engines import EngineError, Translation
 from worker.language.translate.limits import Rate
 from worker.reasons import Reason
 from worker.settings import HttpEngineSettings
@@ -103,6 +104,43 @@ class Service:
             detail[:_LONGEST_DETAIL],
             lasting=lasting,
         )
+
+
+class ServiceEngine(ABC):
+    """What the engines that are services do alike; each says how much it is asked at once."""
+
+    name: str
+    is_llm = False
+    most_texts: int
+    most_characters: int
+
+    @abstractmethod
+    def model(self, source: str, target: str) -> str:
+        """As `Engine.model`."""
+
+    @abstractmethod
+    def ask(self, batch: Sequence[str], source: str, target: str, deadline: float) -> list[str]:
+        """What the service makes of the texts, by `deadline` (of `time.monotonic`).
+
+        Raises `TooMuchError` or `EngineError`.
+        """
+
+    def translate(
+        self, texts: Sequence[str], source: str, target: str, *, seconds: float
+    ) -> list[Translation]:
+        """As `Engine.translate`."""
+        deadline = time.monotonic() + seconds
+        made = translated(
+            texts,
+            lambda batch: self.ask(batch, source, target, deadline),
+            most_texts=self.most_texts,
+            most_characters=self.most_characters,
+        )
+        model = self.model(source, target)
+        return [Translation(text, self.name, model) for text in made]
+
+    def close(self) -> None:  # noqa: B027 - nobody has to have more to let go of
+        """Nothing is held."""
 
 
 def translated(
