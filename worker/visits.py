@@ -202,7 +202,11 @@ class Visits:
 
         (first,) = outcome.pages
         if url := articles.elsewhere(first):
-            first = await ask(url) or first
+            led = await self._fetch_more(article, url)
+            if not led.counts:  # its host's turn comes: until then this is not the article
+                return led
+            rests.update(led.cool_downs)
+            first = led.pages[0] if led.pages else first
         gathered = await articles.gather(first, ask)
         return replace(articles.completed(outcome, gathered), cool_downs=rests)
 
@@ -250,9 +254,8 @@ class Visits:
 
     async def _rule(self, host: str, url: str) -> Robots:
         """What the robots.txt of the host of `url` means; asked for where it is not known."""
-        async with self._asking.setdefault(
-            host, asyncio.Lock()
-        ):  # once, however many are led there
+        asking = self._asking.setdefault(host, asyncio.Lock())
+        async with asking:  # once, however many are led there
             now = self._clock.now()
             if robots.missing(self._files, [url], now):
                 file = await robots.ask(self._context.client, url, self._files.get(host), now)

@@ -11,8 +11,10 @@ from tests.store.rows import change, row, rows
 from tests.tasks.conftest import Bench, MakeBench
 from tests.tasks.site import Site, feed, late
 from worker import tasks
-from worker.store import articles
+from worker.http.politeness import host_of
+from worker.store import articles, hosts
 from worker.store.models import Article, Host, Page, Story
+from worker.store.sessions import writing
 
 
 def part(subject: str, *links: str) -> Handler:
@@ -224,6 +226,19 @@ class TestElsewhere:
             fetched(bench, site, "/short")
             assert (other.asked("/robots.txt"), other.asked("/boats")) == (1, 0)
         assert kept(bench, site) == ["/short"]
+
+    def test_to_another_host_that_rests_when_its_turn_comes(self, bench: Bench, site: Site) -> None:
+        with Site() as other:
+            until = bench.now() + timedelta(minutes=5)
+            with writing(bench.engine) as connection:
+                hosts.cool_down(connection, host_of(other.url("")), until)
+            site.routes["/short"] = self.page(
+                f'<meta http-equiv="refresh" content="0;url={other.url("/boats")}">'
+            )
+            found = fetched(bench, site, "/short")
+            assert other.requests == []
+        assert (found["stage"], found["attempts"], found["due_at"]) == ("fetch", 0, until)
+        assert kept(bench, site) == []
 
     def test_to_another_host_and_its_name_is_the_storys(self, bench: Bench, site: Site) -> None:
         with Site() as other:
