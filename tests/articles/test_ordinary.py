@@ -34,3 +34,14 @@ def test_an_ordinary_last_sentence_stays(last: str) -> None:
     body = f"<html><body><article><h1>The harbour plan</h1>{paragraphs}</article></body></html>"
     page = Page("https://example.org/news/plan", body.encode(), "utf-8", datetime.now(UTC))
     assert extract(page).paragraphs[-1] == last
+
+
+def test_the_second_of_two_parts_around_an_advertisement_stays() -> None:
+    first, last = "".join(f"<p>{one}</p>" for one in PARAGRAPHS[:-1]), PARAGRAPHS[-1]
+    body = (
+        f"<html><body><article><h1>The harbour plan</h1><div class=part-1>{first}</div>"
+        f"<div class=ad>Advertisement</div><div class=part-2><p>{last}</p></div></article></body>"
+        "</html>"
+    )
+    page = Page("https://example.org/news/plan", body.encode(), "utf-8", datetime.now(UTC))
+    assert extract(page).paragraphs[-1] == last

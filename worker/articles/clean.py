@@ -55,6 +55,7 @@ _SHORTEST_LINKED, _LONGEST_LINKED = 40, 200
 _LONGEST_LABEL = 30
 _NEARLY_ALL, _MAIN_SHAPE = 0.85, 0.2  # of the body's prose
 _MOST_OUTSIDE = 0.2  # of the body
+_FEW_LINKS = 0.1  # of a text
 _DEEPEST = 200  # elements around a segment that are looked at
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _INITIALS = re.compile(r"\s?[(\[](?:\*|[A-Za-z]{1,4}(?:[/-][A-Za-z0-9]{1,4}){0,4})[)\]]$")
@@ -332,6 +333,8 @@ def _outside(case: _Case) -> None:
         place = line.segment.container
         if line.before <= 0.5 * total or any(one is home for one in _around(place)):
             break
+        if home and place.parent is home.parent and line.is_prose and line.links < _FEW_LINKS:
+            break  # an advertisement makes two of an article
         if shapes.get(place.shape, 0) < _MAIN_SHAPE * total:
             found.append(line)
     if sum(len(line.text) for line in found) <= _MOST_OUTSIDE * case.size():
