@@ -233,6 +233,18 @@ class TestAlongside:
             commit_alongside(outcomes(), commits)
         assert [one for group in commits.groups for one in group] == [0, 1, 2]
 
+    def test_neither_of_two_errors_is_lost(self) -> None:
+        def outcomes() -> Iterator[int]:
+            yield 1
+            raise RuntimeError("the second")
+
+        def commit(group: list[int]) -> None:
+            raise ValueError(f"no room for {group}")
+
+        with pytest.raises(ValueError, match="no room") as caught:
+            commit_alongside(outcomes(), commit)
+        assert str(caught.value.__context__) == "the second"
+
     def test_an_error_of_a_commit_costs_its_group_alone(self) -> None:
         commits = Commits()
         failed = threading.Event()

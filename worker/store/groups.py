@@ -46,7 +46,8 @@ def commit_alongside(outcomes: Iterable[Outcome], commit: Callable[[list[Outcome
     """Hand `outcomes` to `commit` as they come, in a thread, while the next ones are made.
 
     What comes during a commit makes up the next group. When making one of them raises, those before
-    it are committed first; an error of `commit` costs its own group, and is raised at the end.
+    it are committed first; an error of `commit` costs its own group, and is raised at the end, with
+    that of the making for its context.
     """
     waiting: deque[Outcome] = deque()
 
@@ -55,12 +56,14 @@ def commit_alongside(outcomes: Iterable[Outcome], commit: Callable[[list[Outcome
             commit(group)
 
     flushes = []
-    with ThreadPoolExecutor(1, "commits") as committer:
-        for outcome in outcomes:
-            waiting.append(outcome)
-            flushes.append(committer.submit(flush))
-    for flushed in flushes:
-        flushed.result()
+    try:
+        with ThreadPoolExecutor(1, "commits") as committer:
+            for outcome in outcomes:
+                waiting.append(outcome)
+                flushes.append(committer.submit(flush))
+    finally:
+        for flushed in flushes:
+            flushed.result()
 
 
 class Groups(AbstractAsyncContextManager["Groups[Outcome]"], Generic[Outcome]):
