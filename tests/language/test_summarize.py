@@ -220,6 +220,15 @@ TEXTS = (
 )  # fmt: skip
 
 
+def test_nothing_follows_a_sentence_that_was_cut() -> None:
+    text = (
+        "The council spoke of the old bridge, and of the harbour and the market hall that nobody "
+        "in the town has used for years. It meets again on Monday."
+    )
+    summary = summarize(text, "en", ProcessSettings(summary_characters=80))
+    assert summary == Summary("The council spoke of the old bridge…", "lead")
+
+
 @given(
     TEXTS,
     st.lists(TEXTS, max_size=2),

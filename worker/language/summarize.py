@@ -172,8 +172,11 @@ def _filled(told: Sequence[str], lead: Iterable[str], settings: ProcessSettings)
         longer = _joined(text, sentence) if text else _cut(sentence, most)
         if len(longer) > most:
             break
+        is_cut = not text and longer != sentence
         text = longer
         taken[source] += 1
+        if is_cut:  # nothing follows half a sentence
+            break
     method = "+".join(source for source, number in taken.items() if number)
     return Summary(text, method) if text else None
 
